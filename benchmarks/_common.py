@@ -1,0 +1,106 @@
+"""What every benchmark needs: a scratch database, phases in processes of their own, a line about the machine."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import environ
+
+SCRATCH = Path(tempfile.gettempdir()) / "keyuan-benchmarks"
+
+
+def prepare(name="keyuan_bench", *, fresh=True):
+    """Point Django at an empty scratch database beside ``DATABASE_URL`` (SQLite in a temporary folder by default)."""
+    SCRATCH.mkdir(exist_ok=True)
+    url = os.environ.get("DATABASE_URL", "")
+    if url.startswith("mysql"):
+        base, _, query = url.partition("?")
+        os.environ["DATABASE_URL"] = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+        if fresh:
+            _recreate(environ.Env.db_url_config(os.environ["DATABASE_URL"]), name)
+    else:
+        path = SCRATCH / f"{name}.sqlite3"
+        os.environ["DATABASE_URL"] = f"sqlite:///{path}"
+        if fresh:
+            for file in SCRATCH.glob(f"{name}.sqlite3*"):
+                file.unlink()
+    os.environ["VAR_DIR"] = str(SCRATCH)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
+    import django
+
+    django.setup()
+    if fresh:
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+
+
+def _recreate(config, name):
+    import MySQLdb
+
+    server = MySQLdb.connect(
+        host=config["HOST"] or "127.0.0.1",
+        port=int(config["PORT"] or 3306),
+        user=config["USER"],
+        password=config["PASSWORD"] or "",
+    )
+    cursor = server.cursor()
+    cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
+    cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci")
+    server.close()
+
+
+def phase(module, *arguments) -> dict:
+    """Run ``python -m benchmarks.<module> phase …``; gives seconds and peak MiB of it and of its children."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "phase", *map(str, arguments)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(answer.stderr[-4000:])
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+class Stopwatch:
+    """``with Stopwatch() as watch:`` … ``watch.seconds``."""
+
+    def __enter__(self):
+        self.started = time.perf_counter()
+        return self
+
+    def __exit__(self, *error):
+        self.seconds = time.perf_counter() - self.started
+
+
+def measured(seconds, **more) -> str:
+    """The last line of a phase."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    return json.dumps({"seconds": seconds, "peak": own, "children": children, **more})
+
+
+def machine() -> str:
+    """Cores, memory, database and its buffer pool: without them a figure says nothing."""
+    from django.db import connection
+
+    cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    database = connection.vendor
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@version, @@innodb_buffer_pool_size")
+            version, pool = cursor.fetchone()
+        database = f"{version}，缓冲池 {pool // 2**20} MiB"
+    return f"{cores} 核、{memory} GiB、Python {platform.python_version()}、{database}"
+
+
+def seller():
+    """The person the benchmark acts as."""
+    from crm.models import Role, User
+
+    user, _ = User.objects.get_or_create(username="bench", defaults={"full_name": "测试员", "is_staff": True})
+    user.groups.add(Role.objects.get(name="销售"))
+    return User.objects.get(pk=user.pk)

@@ -1,0 +1,147 @@
+"""Any number of customers with contacts, owners, row grants and search entries, written set-wise; the same every time.
+
+``grow(total)`` brings the installation to ``total`` customers, so that one database serves several sizes in turn.
+"""
+
+import random
+import sys
+
+from benchmarks import _common
+
+SELLERS = 200
+OWN = 5000  # customers of the seller whose lists are measured
+CHUNK = 5000
+
+
+def grow(total):
+    """Add customers until there are ``total``; the people come with the first. History and log stay empty."""
+    from django.db import transaction
+
+    from crm import search
+    from customers.models import Contact, Customer
+
+    owners = _owners()
+    start = Customer.objects.count()
+    for first in range(start, total, CHUNK):
+        numbers = range(first, min(first + CHUNK, total))
+        with transaction.atomic():
+            customers = [_customer(number, owners) for number in numbers]
+            _write(Customer, customers)
+            _write(Contact, [_contact(row) for row in customers])
+            ids = [row["id"] for row in customers]
+            _grant(ids[0], ids[-1])
+            search.refresh(Customer, ids)
+            search.refresh(Contact, ids)
+        print(f"\r{numbers[-1] + 1:,} 个客户 ", end="", file=sys.stderr, flush=True)
+
+
+def settle():
+    """Have everything written so far in the full-text index."""
+    from crm import search
+
+    while search.settle():
+        pass
+    _analyze()
+
+
+def seller():
+    """Who owns ``OWN`` customers, spread over the whole table (all, if there are fewer)."""
+    return _common.seller()
+
+
+def _owners() -> list[int]:
+    from crm.models import Role, User
+
+    role = Role.objects.get(name="销售")
+    own = seller()
+    if not User.objects.filter(username="seller0").exists():
+        User.objects.bulk_create(
+            [User(username=f"seller{n}", full_name=f"销售{n}", is_staff=True) for n in range(SELLERS)]
+        )
+        sellers = User.objects.filter(username__startswith="seller")
+        User.groups.through.objects.bulk_create(
+            [User.groups.through(user_id=user.pk, **{_role_column(): role.pk}) for user in sellers]
+        )
+    return [own.pk, *User.objects.filter(username__startswith="seller").order_by("pk").values_list("pk", flat=True)]
+
+
+def _role_column():
+    from crm.models import User
+
+    return f"{User.groups.field.m2m_reverse_field_name()}_id"
+
+
+def _customer(number, owners) -> dict:
+    from customers.demo import words
+
+    pick = random.Random(number)
+    city = pick.choice(words.CITIES)
+    brand = "".join(char for char, _ in pick.choices(words.BRANDS, k=pick.choice((2, 2, 3, 3, 4))))
+    trade = pick.choice(words.INDUSTRIES[pick.choice(list(words.INDUSTRIES))])
+    # the first OWN belong to the seller that is measured, then one in 200, so that his rows lie everywhere
+    own = number < OWN // 2 or number % (2 * SELLERS) == 0
+    return {
+        "id": number + 1,
+        "code": f"KH{number + 1:08d}",
+        "name": f"{city[0]}{brand}{trade}{pick.choice(words.ENDINGS)}",
+        "short_name": brand + trade,
+        "phone": f"{city[3]}-{pick.randrange(2 * 10**7, 9 * 10**7)}",
+        "email": f"info{number}@example.com",
+        "address": f"{city[1]}{pick.choice(city[7])}{pick.choice(words.ROADS)}{pick.randrange(1, 999)}号",
+        "licence_no": f"91{city[6]}{number:010d}",
+        "owner_id": owners[0] if own else owners[1 + number % SELLERS],
+        "deal_status": pick.choice(("potential", "potential", "won", "lost")),
+        "stage": pick.choice(("lead", "ordinary", "ordinary", "key")),
+    }
+
+
+def _contact(customer) -> dict:
+    from crm import text
+    from customers.demo import words
+
+    pick = random.Random(-customer["id"])
+    mobile = f"1{pick.choice('3589')}{pick.randrange(10**9):09d}"
+    return {
+        "id": customer["id"],
+        "customer_id": customer["id"],
+        "name": words.chinese(pick).name,
+        "mobile": mobile,
+        "mobile_key": text.phone_key(mobile),
+        "is_default": True,
+        "default_of_id": customer["id"],
+    }
+
+
+def _write(model, rows):
+    from crm import bulk
+
+    fields = list(model._meta.concrete_fields)
+    defaults = {field.attname: field.get_default() for field in fields}
+    bulk.write_rows(model, fields, [defaults | row for row in rows])
+
+
+def _grant(first, last):
+    from django.db import connection
+
+    from crm import ownership
+    from customers.models import Customer, CustomerUserObjectPermission
+
+    grants, table = CustomerUserObjectPermission._meta.db_table, Customer._meta.db_table
+    with connection.cursor() as cursor:
+        for permission in ownership.permission_ids(Customer).values():
+            cursor.execute(
+                f"INSERT INTO {grants} (user_id, permission_id, content_object_id) "
+                f"SELECT owner_id, %s, id FROM {table} WHERE id BETWEEN %s AND %s",
+                [permission, first, last],
+            )
+
+
+def _analyze():
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("ANALYZE")
+            return
+        tables = [table.name for table in connection.introspection.get_table_list(cursor) if table.type == "t"]
+        cursor.execute(f"ANALYZE TABLE {', '.join(tables)}")

@@ -1,0 +1,157 @@
+"""Import of customers: check and apply beside the floor (read the file, insert the bare rows) of the same run.
+
+``python -m benchmarks.imports [rows …]``, default 10,000 and 100,000; 1,000,000 rows go in as csv.
+"""
+
+import random
+import sys
+import time
+
+from benchmarks import _common
+
+TITLES = [
+    "客户代码", "客户名称", "客户简称", "客户类型", "客户等级", "所属行业", "企业规模", "来源渠道", "经营类型",
+    "联系电话", "传真", "联系邮箱", "账单邮箱", "公司网址", "国家/地区", "所属地区", "地址", "邮编", "结算币种",
+    "价格条款", "开票抬头", "税率（%）", "中信保客户", "营业执照注册号", "法人代表", "注册资金（元）",
+    "年营业额（元）", "国税登记号", "满意度", "备注",
+]  # fmt: skip
+
+
+def cells(number):
+    pick = random.Random(number)
+    name = f"深圳市{pick.choice('宏盛达信远诚华')}{pick.choice('科创联通汇智')}第{number}科技有限公司"
+    return [
+        f"B{number:08d}", name, name[3:7], "企业", pick.choice("ABC") + "级", "制造业", "20-99人", "官网",
+        "进口商、电商", f"0755-{20000000 + number}", f"0755-{30000000 + number}", f"a{number}@example.com",
+        f"b{number}@example.com", f"http://www.x{number}.example.com", "中国", "华南",
+        f"深圳市南山区科技园{number}号", "518000", "人民币 CNY", "FOB", name, "13", "是",
+        f"91440300MA{number:08d}", f"李{number}", number * 10, number * 100.5, f"44{number:013d}", "★★★",
+        "长期合作，按月结算",
+    ]  # fmt: skip
+
+
+def source(rows):
+    """The file of ``rows`` rows, made once."""
+    from crm.excel import writer
+    from crm.excel.columns import Column
+
+    kind = "csv" if rows > 500_000 else "xlsx"
+    path = _common.SCRATCH / f"customers-{rows}.{kind}"
+    if not path.exists():
+        columns = [Column(title) for title in TITLES]
+        generated = (cells(number) for number in range(rows))
+        if kind == "csv":
+            writer.write_csv(path, columns, generated)
+        else:
+            writer.write_xlsx(path, columns, generated, total=rows)
+    return path
+
+
+def floor(path):
+    """What nobody can save: read the cells, insert the bare columns, one transaction a thousand rows."""
+    from django.db import connection, transaction
+    from python_calamine import CalamineWorkbook
+
+    started = time.perf_counter()
+    if path.suffix == ".csv":
+        import csv
+
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))[1:]
+    else:
+        rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[1:]
+    read = time.perf_counter() - started
+    names = ", ".join(f"c{index} VARCHAR(200)" for index in range(len(TITLES)))
+    key = "id BIGINT AUTO_INCREMENT PRIMARY KEY" if connection.vendor == "mysql" else "id INTEGER PRIMARY KEY"
+    columns = ", ".join(f"c{index}" for index in range(len(TITLES)))
+    sql = f"INSERT INTO bare ({columns}) VALUES ({', '.join(['%s'] * len(TITLES))})"
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS bare")
+        cursor.execute(f"CREATE TABLE bare ({key}, {names}, UNIQUE (c0))")
+        started = time.perf_counter()
+        for start in range(0, len(rows), 1000):
+            with transaction.atomic():
+                cursor.executemany(sql, [[str(cell) for cell in row] for row in rows[start : start + 1000]])
+        insert = time.perf_counter() - started
+        cursor.execute("DROP TABLE bare")
+    print(_common.measured(read + insert, read=read, insert=insert))
+
+
+def batch_for(path):
+    from crm.excel import files, mapping
+    from crm.excel.resource import resource_for
+    from crm.models import ImportBatch
+
+    user = _common.seller()
+    resource = resource_for("customers.Customer")
+    stored = files.folder() / path.name
+    if not stored.exists():
+        stored.symlink_to(path)
+    batch = ImportBatch(resource=resource.label, user=user, file_name=path.name, file=path.name)
+    found = mapping.peek(batch, resource, user)
+    batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
+    batch.mapping, batch.options = mapping.suggest(resource, user, found.titles)
+    assert len(batch.mapping) == len(TITLES), batch.mapping
+    batch.save()
+    return batch
+
+
+def step(kind, batch_id):
+    """One step of the import, as a worker does it."""
+    from crm import jobs
+    from crm.models import Job
+
+    job = jobs.enqueue(kind, by=_common.seller(), params={"batch": batch_id})
+    with _common.Stopwatch() as watch:
+        jobs.execute(job.pk)
+    job.refresh_from_db()
+    if job.state != Job.State.DONE:
+        raise SystemExit(job.error or job.message)
+    print(_common.measured(watch.seconds))
+
+
+def main(sizes):
+    from crm.models import BusinessLog
+    from customers.models import Customer, CustomerUserObjectPermission
+
+    _common.seller()
+    print(f"导入客户，30 列，含版本、权限、日志、查找索引。{_common.machine()}")
+    per_row = {}
+    for rows in sizes:
+        path = source(rows)
+        bare = _common.phase("imports", "floor", path)
+        before = [model.objects.count() for model in (Customer, BusinessLog, CustomerUserObjectPermission)]
+        batch = batch_for(path)
+        check = _common.phase("imports", "step", "excel.check", batch.pk)
+        apply = _common.phase("imports", "step", "excel.apply", batch.pk)
+        after = [model.objects.count() for model in (Customer, BusinessLog, CustomerUserObjectPermission)]
+        grown = [now - then for now, then in zip(after, before, strict=True)]
+        assert grown == [rows, rows, 3 * rows], grown
+        undo = _common.phase("imports", "step", "excel.undo", batch.pk)
+        assert Customer.objects.count() == before[0]
+        total = check["seconds"] + apply["seconds"]
+        per_row[rows] = total / rows
+        print(
+            f"{rows:>9,} 行：地板 {bare['seconds']:.1f} s（读 {bare['read']:.1f} 写 {bare['insert']:.1f}）；"
+            f"检查 {check['seconds']:.1f} s，写入 {apply['seconds']:.1f} s，"
+            f"合计为地板的 {total / bare['seconds']:.1f} 倍，"
+            f"{rows / total:,.0f} 行/s；撤销 {undo['seconds']:.1f} s；"
+            f"内存峰值 检查 {check['peak']}+{check['children']} MiB，写入 {apply['peak']} MiB"
+        )
+    if len(per_row) > 1:
+        first, last = min(per_row), max(per_row)
+        print(f"每行用时 {last:,} 行是 {first:,} 行的 {per_row[last] / per_row[first]:.2f} 倍")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["phase"]:
+        from pathlib import Path
+
+        _common.prepare(fresh=False)
+        if sys.argv[2] == "floor":
+            floor(Path(sys.argv[3]))
+        else:
+            step(sys.argv[3], int(sys.argv[4]))
+    else:
+        _common.prepare()
+        main([int(number) for number in sys.argv[1:]] or [10_000, 100_000])

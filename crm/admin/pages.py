@@ -1,0 +1,21 @@
+"""Pages of the site that belong to no model."""
+
+from django.template.response import TemplateResponse
+from django.urls import path
+
+from crm import files
+
+
+def urls(site):
+    return [
+        path("downloads/<int:pk>/", site.admin_view(lambda request, pk: download(site, request, pk)), name="download")
+    ]
+
+
+def download(site, request, pk):
+    """One's own file; what is expired, somebody else's or never was looks the same."""
+    stored = files.find(request.user, pk)
+    if stored is None:
+        context = {**site.each_context(request), "title": "文件不存在或已过期"}
+        return TemplateResponse(request, "crm/jobs/expired.html", context, status=404)
+    return files.response(stored)

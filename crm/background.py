@@ -1,0 +1,11 @@
+"""Background work of the kernel: the three steps of an import, and large exports."""
+
+from crm.excel.apply import run_apply, run_undo
+from crm.excel.check import run_check
+from crm.excel.export_job import run_export
+from crm.jobs import handler
+
+handler("excel.check", title="检查导入文件")(run_check)
+handler("excel.apply", title="导入")(run_apply)
+handler("excel.undo", title="撤销导入")(run_undo)
+handler("excel.export", title="导出")(run_export)

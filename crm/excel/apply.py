@@ -1,0 +1,235 @@
+"""Apply and undo: what was previewed is written, only onto the version that was previewed, chunk by chunk.
+
+Rows, versions, grants, log, outcomes and the job's checkpoint of one chunk commit together, so a worker that dies loses
+nothing and applies nothing twice.
+"""
+
+from django.db.models import DO_NOTHING, ForeignObjectRel
+from django.utils import timezone
+
+from crm import actor, bulk
+from crm.excel.check import count_kinds
+from crm.excel.companion import PREFIX
+from crm.excel.resource import resource_for
+from crm.models import BusinessLog, ImportBatch, ImportRow, Operation
+from crm.policies import policy_for
+
+CHUNK = 1000
+KEPT_LISTED = 500
+Kind, Outcome, State = ImportRow.Kind, ImportRow.Outcome, ImportBatch.State
+
+
+def tag(batch) -> str:
+    """What marks the log entries and versions of a batch."""
+    return f"import:{batch.pk}"
+
+
+class Applier:
+    def __init__(self, batch, user):
+        self.batch, self.user = batch, user
+        self.resource = resource_for(batch.resource)
+        self.model = self.resource.model
+        self.companion = self.resource.companion
+        filled = (*batch.mapping.values(), *batch.options.get("defaults", ()))
+        self.has_parts = any(name.startswith(PREFIX) for name in filled)
+
+    def chunk(self, rows) -> None:
+        """Write staged ``rows`` in the caller's transaction and note what became of each."""
+        fresh = [row for row in rows if row.kind == Kind.NEW]
+        changed = [row for row in rows if row.kind == Kind.CHANGED]
+        refused = self._insert(fresh) | self._update(changed)
+        applied = [row.pk for row in rows if row.pk not in refused]
+        ImportRow.objects.filter(pk__in=applied).update(outcome=Outcome.APPLIED)
+        for row in rows:
+            if row.pk in refused:
+                row.outcome, row.problems = Outcome.REFUSED, [{"index": None, "name": None, "text": refused[row.pk]}]
+        ImportRow.objects.bulk_update([row for row in rows if row.pk in refused], ["outcome", "problems"])
+
+    def _insert(self, staged) -> dict[int, str]:
+        if not staged:
+            return {}
+        if not self.resource.policy.allows(self.user, "add"):
+            return {row.pk: "没有新增权限。" for row in staged}
+        keys = {row.pk: self.resource.key_of(row.values) for row in staged}
+        taken = self.resource.find({key for key in keys.values() if key})
+        refused = {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
+        kept = [row for row in staged if row.pk not in refused]
+        rows, many = [], []
+        for row in kept:
+            values = self.resource.new_defaults(self.user) | row.values
+            flat, related = self.resource.to_row(values)
+            rows.append(flat)
+            many.append(related)
+        self.resource.fill_blanks(rows)
+        bulk.insert(self.model, rows, m2m=many if any(many) else None)
+        self._companions(zip(rows, kept, strict=True))
+        return refused
+
+    def _update(self, staged) -> dict[int, str]:
+        if not staged:
+            return {}
+        stored = bulk.stored_rows(self.model, [row.target_id for row in staged], lock=True)
+        allowed = set(
+            self.resource.policy.visible_to(self.user, "change")
+            .filter(pk__in=stored.keys())
+            .values_list("pk", flat=True)
+        )
+        refused, rows, changes, many, kept = {}, [], [], [], []
+        for row in staged:
+            target = stored.get(row.target_id)
+            if target is None or row.target_id not in allowed:
+                refused[row.pk] = "检查之后记录已被移交或删除，没有更新。"
+            elif target["lock_version"] != row.target_version:
+                refused[row.pk] = "检查之后记录已被他人修改，没有更新；请重新导入以核对差异。"
+            else:
+                flat, related = self.resource.to_row(row.values)
+                own = {name: change for name, change in row.changes.items() if not name.startswith(PREFIX)}
+                kept.append((target, row))
+                if own:
+                    target |= flat
+                    self.resource.derive(target)
+                    rows.append(target)
+                    changes.append(self._log_words(own))
+                    many.append({name: ids for name, ids in related.items() if name in own})
+        bulk.update(self.model, rows, changes, m2m=many if any(many) else None)
+        self._companions(kept)
+        return refused
+
+    def _log_words(self, changes):
+        """Many-to-many values are logged by their names, as ``save`` logs them."""
+        worded = dict(changes)
+        for name in self.resource.many & changes.keys():
+            model = self.model._meta.get_field(name).related_model
+            old, new = changes[name]
+            names = {row.pk: str(row) for row in model._base_manager.filter(pk__in={*(old or ()), *(new or ())})}
+            worded[name] = [sorted(names[pk] for pk in ids or ()) for ids in (old, new)]
+        return worded
+
+    def _companions(self, pairs):
+        if self.companion is None or not self.has_parts:
+            return
+        items = [(row, given) for row, staged in pairs if (given := self.companion.given(staged.values))]
+        if items and policy_for(self.companion.model).allows(self.user, "add"):
+            self.companion.write(items)
+
+
+def run_apply(run) -> dict:
+    """Job handler: write the staged rows of the batch named in the job's parameters."""
+    batch = ImportBatch.objects.get(pk=run.job.params["batch"])
+    last = run.checkpoint.get("number", 0)
+    done = run.checkpoint.get("done", 0)
+    with actor.acting(run.user, batch=tag(batch), reason=f"Excel 导入：{batch.file_name}"[:100]):
+        while True:
+            rows = list(
+                ImportRow.objects.filter(
+                    batch=batch, kind__in=[Kind.NEW, Kind.CHANGED], outcome=Outcome.PENDING, number__gt=last
+                ).order_by("number")[:CHUNK]
+            )
+            if not rows:
+                break
+            last, done = rows[-1].number, done + len(rows)
+            with run.chunk(done=done, checkpoint={"number": last, "done": done}, message=f"已导入 {done} 行"):
+                Applier(batch, run.user).chunk(rows)
+    with run.chunk(done=done, checkpoint={}, message="导入完成"):
+        _finish(batch, State.APPLIED)
+    return {"batch": batch.pk}
+
+
+def _finish(batch, state):
+    counts = batch.counts | count_kinds(batch)
+    for outcome in (Outcome.APPLIED, Outcome.REFUSED):
+        counts[f"outcome_{outcome.name.lower()}"] = ImportRow.objects.filter(batch=batch, outcome=outcome).count()
+    counts["applied_new"] = ImportRow.objects.filter(batch=batch, outcome=Outcome.APPLIED, kind=Kind.NEW).count()
+    ImportBatch.objects.filter(pk=batch.pk).update(state=state, counts=counts, finished_at=timezone.now())
+
+
+# --- Undo ------------------------------------------------------------------------------------------------------------
+
+
+def run_undo(run) -> dict:
+    """Job handler: take back what the batch did to every record that nobody has touched since.
+
+    New records and their grants go, changed ones get their former values again; history and log gain entries. Records
+    changed in between, or with new records hanging on them, are left and listed in the batch's counts.
+    """
+    batch = ImportBatch.objects.get(pk=run.job.params["batch"])
+    entries = BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
+    last = entries.order_by("-pk").values_list("pk", flat=True).first() or 0
+    step = run.checkpoint or {"before": last + 1, "undone": 0, "kept": []}
+    with actor.acting(run.user, batch=f"undo:{batch.pk}", reason=f"撤销导入：{batch.file_name}"[:100]):
+        while chunk := list(
+            entries.filter(pk__lt=step["before"]).select_related("content_type").order_by("-pk")[:CHUNK]
+        ):
+            step = {**step, "before": chunk[-1].pk}
+            with run.chunk(done=step["undone"] + len(chunk), checkpoint=step, message="正在撤销"):
+                kept = undo_entries(chunk, run.user)
+                step["undone"] += len(chunk) - len(kept)
+                step["kept"] = (step["kept"] + kept)[:KEPT_LISTED]
+    with run.chunk(done=step["undone"], checkpoint={}, message="撤销完成"):
+        batch.counts |= {"undone": step["undone"], "kept": step["kept"]}
+        _finish(batch, State.UNDONE)
+    return {"batch": batch.pk, "undone": step["undone"]}
+
+
+def undo_entries(entries, user) -> list[str]:
+    """Undo log entries, newest first, in the caller's transaction; gives the names of what had to be left."""
+    groups: dict = {}
+    for entry in entries:
+        groups.setdefault((entry.content_type.model_class(), entry.operation), []).append(entry)
+    kept = []
+    for (model, operation), group in groups.items():
+        stored = bulk.stored_rows(model, [entry.object_id for entry in group], lock=True)
+        allowed = set(policy_for(model).visible_to(user, "change").filter(pk__in=stored).values_list("pk", flat=True))
+        untouched = [
+            entry
+            for entry in group
+            if entry.object_id in allowed and stored[entry.object_id]["lock_version"] == entry.version
+        ]
+        if operation == Operation.CREATE:
+            hanging = _with_parts(model, [entry.object_id for entry in untouched])
+            untouched = [entry for entry in untouched if entry.object_id not in hanging]
+            bulk.delete(model, [stored[entry.object_id] for entry in untouched])
+        else:
+            _restore(model, [(stored[entry.object_id], entry.changes) for entry in untouched])
+        left = {entry.pk for entry in group} - {entry.pk for entry in untouched}
+        kept += [entry.object_repr for entry in group if entry.pk in left]
+    return kept
+
+
+def _with_parts(model, ids) -> set[int]:
+    """Those of ``ids`` on which other records hang."""
+    hanging: set[int] = set()
+    own = {field.remote_field.through for field in model._meta.many_to_many}
+    grants = getattr(policy_for(model), "grants", None)
+    for relation in model._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, ForeignObjectRel) or relation.related_model in own | {grants}:
+            continue
+        if relation.many_to_many or relation.on_delete is DO_NOTHING:
+            continue
+        column = relation.field.attname
+        hanging |= set(
+            relation.related_model._base_manager.filter(**{f"{column}__in": ids}).values_list(column, flat=True)
+        )
+    return hanging
+
+
+def _restore(model, items) -> None:
+    """Write the former values of ``[(stored row, {field: [old, new]}), …]``."""
+    rows, changes, many = [], [], []
+    for row, difference in items:
+        own, m2m = {}, {}
+        for name, (old, new) in difference.items():
+            field = model._meta.get_field(name)
+            own[name] = [new, old]
+            if field.many_to_many:
+                m2m[name] = _ids_by_label(field.related_model, old)
+            else:
+                row[field.attname] = old if old is not None or field.null else field.get_default()
+        rows.append(row)
+        changes.append(own)
+        many.append(m2m)
+    bulk.update(model, rows, changes, m2m=many if any(many) else None, remark="撤销导入")
+
+
+def _ids_by_label(model, labels) -> list[int]:
+    return [row.pk for row in model._base_manager.all() if str(row) in set(labels or ())] if labels else []

@@ -1,0 +1,301 @@
+"""Check: every row of a file becomes a staged row that says what it would do, or why it cannot.
+
+Reads only what the importer may see, writes nothing but staged rows; runs as a job, chunk by chunk, with the file
+streamed, so that memory does not grow with the file.
+"""
+
+import hashlib
+from collections import Counter
+from contextlib import contextmanager
+from itertools import islice
+
+from django.db.models import Count, F
+
+from crm import audit, bulk
+from crm.excel import files
+from crm.excel.companion import PREFIX
+from crm.excel.reader import WorkbookError
+from crm.excel.resource import Resource, resource_for
+from crm.excel.widgets import CellProblem, Context
+from crm.jobs import JobError
+from crm.models import ImportBatch, ImportRow
+from crm.policies import OwnedPolicy
+
+CHUNK = 2000
+UNKNOWN_LIMIT = 200
+KNOWN_TEXTS = 2000
+Kind = ImportRow.Kind
+
+
+def fingerprint(key) -> str:
+    return hashlib.blake2b("\x00".join(key).encode(), digest_size=16).hexdigest() if key else ""
+
+
+class Checker:
+    """Checks the rows of one batch for one person."""
+
+    def __init__(self, batch: ImportBatch, user):
+        self.batch, self.user = batch, user
+        self.resource: Resource = resource_for(batch.resource)
+        options = batch.options
+        self.context = Context(user, options.get("values", {}))
+        self.fields = self.resource.visible(user, importing=True)
+        self.columns = {int(i): name for i, name in batch.mapping.items() if name in self.fields}
+        self.defaults = {name: word for name, word in options.get("defaults", {}).items() if name in self.fields}
+        self.existing = options.get("existing", "update")
+        self.allow_rename = bool(options.get("rename"))
+        self.unknown: dict[str, Counter] = {}
+        self.companion = self.resource.companion
+        self.merged: list = []
+        self.known: dict[int, dict] = {index: {} for index in self.columns}
+
+    def chunk(self, rows) -> list[dict]:
+        """Staged rows for ``rows`` of the file."""
+        for index, name in self.columns.items():
+            cells = [row.cells[index] for row in rows if index < len(row.cells)]
+            if self.fields[name].widget.preload(cells, self.context):
+                self.known[index].clear()
+        staged = [self._parse(row) for row in rows]
+        staged = [row for row in staged if row is not None]
+        for row in staged:
+            row["key_pair"] = self.resource.key_of(row["values"])
+            row["key"] = fingerprint(row["key_pair"])
+        self._refuse_repeated(staged)
+        self._recognise([row for row in staged if row["kind"] == Kind.NEW and not row["problems"]])
+        for row in staged:
+            if row["problems"] and row["kind"] != Kind.CONFLICT:
+                row["kind"] = Kind.ERROR
+            del row["key_pair"]
+        return staged
+
+    # --- Cells -------------------------------------------------------------------------------------------------------
+
+    def _parse(self, row):
+        cells, values, problems = row.cells, {}, []
+        width = len(cells)
+        if not any(cell not in (None, "") for cell in cells):
+            return None
+        for index, name in self.columns.items():
+            cell = cells[index] if index < width else None
+            known = self.known[index]
+            try:
+                value = known[cell] if type(cell) is str and cell in known else self._clean(known, name, cell)
+            except CellProblem as error:
+                problems.append(self._problem(index, name, error))
+                continue
+            if value in (None, "", []):
+                if self.merged and cell is None and self._inside_merged(row.number, index):
+                    problems.append(self._problem(index, name, "是合并单元格的一部分，请取消合并并逐行填写。"))
+                continue
+            values[name] = value
+        self._fill_defaults(values)
+        for name, field in self.fields.items():
+            if field.required and name not in values and not any(p["name"] == name for p in problems):
+                index = self._index(name)
+                problems.append(self._problem(index, name, "不能为空。"))
+        return {
+            "number": row.number,
+            "kind": int(Kind.NEW),
+            "label": self.resource.describe(values),
+            "values": values,
+            "changes": {},
+            "problems": problems,
+            "target_id": None,
+            "target_version": None,
+        }
+
+    def _clean(self, known, name, cell):
+        """The value of a cell; texts are remembered, since most columns repeat a few."""
+        value = self.fields[name].widget.clean(cell, context=self.context)
+        if type(cell) is str and len(known) < KNOWN_TEXTS:
+            known[cell] = value
+        return value
+
+    def _fill_defaults(self, values):
+        for name, word in self.defaults.items():
+            if name not in values and word not in (None, ""):
+                try:
+                    value = self.fields[name].widget.clean(word, context=self.context)
+                except CellProblem:
+                    continue
+                if value not in (None, "", []):
+                    values[name] = value
+
+    def _problem(self, index, name, error) -> dict:
+        title = self.fields[name].column_name if name else ""
+        unknown = getattr(error, "unknown", None)
+        if unknown is not None:
+            words = self.unknown.setdefault(name, Counter())
+            if unknown in words or len(words) < UNKNOWN_LIMIT:
+                words[unknown] += 1
+        return {"index": index, "name": name, "text": f"{title}{error}" if title else str(error)}
+
+    def _inside_merged(self, number, index):
+        return any(
+            top <= number <= bottom and left <= index + 1 <= right and (number, index + 1) != (top, left)
+            for top, left, bottom, right in self.merged
+        )
+
+    # --- Records -----------------------------------------------------------------------------------------------------
+
+    def _refuse_repeated(self, staged):
+        """A second row about the same record is skipped if it says the same, else an error that names the first."""
+        first = min((row["number"] for row in staged), default=0)
+        seen = ImportRow.objects.filter(
+            batch=self.batch, key__in={row["key"] for row in staged if row["key"]}, number__lt=first
+        )
+        earlier = {key: (number, values) for key, number, values in seen.values_list("key", "number", "values")}
+        for row in staged:
+            if not row["key"]:
+                continue
+            if row["key"] not in earlier:
+                earlier[row["key"]] = row["number"], row["values"]
+                continue
+            number, values = earlier[row["key"]]
+            name = self._key_name(row["key_pair"])
+            if values == row["values"] and not row["problems"]:
+                row["kind"], row["values"] = Kind.UNCHANGED, {}
+            else:
+                text = f"“{row['values'].get(name)}”与第 {number} 行重复，同一文件中只能出现一次。"
+                row["problems"].append(self._problem(self._index(name), name, text))
+            row["key"] = ""
+
+    def _key_name(self, pair):
+        return next(name for name, key in self.resource._meta.keys if key == pair[0])
+
+    def _recognise(self, staged):
+        found = self.resource.find({row["key_pair"] for row in staged if row["key_pair"]})
+        ids = {abs(pk) for pks in found.values() for pk in pks}
+        stored = bulk.stored_rows(self.resource.model, ids)
+        may_change = set(
+            self.resource.policy.visible_to(self.user, "change").filter(pk__in=ids).values_list("pk", flat=True)
+        )
+        may_add = self.resource.policy.allows(self.user, "add")
+        parts = self.companion.stored(ids) if self.companion and ids else {}
+        many = self._stored_many(ids)
+        for row in staged:
+            matches = found.get(row["key_pair"], []) if row["key_pair"] else []
+            if not matches:
+                self._as_new(row, may_add)
+            elif len(matches) > 1:
+                self._conflict(row, f"有 {len(matches)} 条同名记录，请填写代码以确定是哪一条。")
+            elif matches[0] < 0:
+                self._conflict(row, "该代码属于一条已删除的记录，不能再次使用。")
+            elif matches[0] not in may_change:
+                self._conflict(row, self._foreign(row, stored[matches[0]]))
+            else:
+                pk = matches[0]
+                self._as_changed(row, stored[pk], many.get(pk, {}), parts.get(pk, []))
+
+    def _stored_many(self, ids) -> dict[int, dict]:
+        names = self.resource.many & set(self.columns.values()) if ids else ()
+        found: dict[int, dict] = {}
+        for name in names:
+            field = self.resource.model._meta.get_field(name)
+            near, far = field.m2m_column_name(), field.m2m_reverse_name()
+            rows = field.remote_field.through.objects.filter(**{f"{near}__in": ids})
+            for owner, pk in rows.annotate(a=F(near), b=F(far)).values_list("a", "b"):
+                found.setdefault(owner, {}).setdefault(name, []).append(pk)
+        return found
+
+    def _as_new(self, row, may_add):
+        if not may_add:
+            return self._conflict(row, "没有新增权限，只能更新已有记录。")
+        for name, text in self.resource.check_row(row["values"], None, self.context):
+            row["problems"].append(self._problem(self._index(name), name, text))
+
+    def _as_changed(self, row, stored, many, parts):
+        if self.existing == "skip":
+            row["kind"], row["values"] = Kind.UNCHANGED, {}
+            return
+        if self.existing == "refuse":
+            return self._conflict(row, "记录已存在，本次导入设为不更新已有记录。")
+        guard = self.resource._meta.guard
+        values = row["values"]
+        by_guard = guard and self._key_name(row["key_pair"]) == guard
+        renamed = guard and not by_guard and values.get(guard) and audit.json_value(stored[guard]) != values[guard]
+        if renamed and not self.allow_rename:
+            title = self.fields[guard].column_name
+            return self._conflict(
+                row, f"该代码已是“{stored[guard]}”，{title}不同；如确要改名，请在匹配页勾选“允许修改名称”。"
+            )
+        before = bulk.states(self.resource.model, [stored])[0]
+        after = {name: audit.json_value(value) for name, value in values.items() if not name.startswith(PREFIX)}
+        for name in self.resource.many & after.keys():
+            before[name] = sorted(many.get(name, []))
+        changes = audit.diff({name: before.get(name) for name in after}, after)
+        if self.companion and (given := self.companion.given(values)):
+            changes |= self.companion.changes(given, self.companion.match(given, parts))
+        for name, text in self.resource.check_row(values, stored, self.context):
+            row["problems"].append(self._problem(self._index(name), name, text))
+        row |= {
+            "kind": Kind.CHANGED if changes else Kind.UNCHANGED,
+            "changes": changes,
+            "values": values if changes else {},
+            "target_id": stored["id"],
+            "target_version": stored["lock_version"],
+        }
+
+    def _index(self, name):
+        return next((i for i, n in self.columns.items() if n == name), None)
+
+    def _conflict(self, row, text):
+        index = self._index(self._key_name(row["key_pair"])) if row["key_pair"] else None
+        row["kind"] = Kind.CONFLICT
+        row["problems"].append({"index": index, "name": None, "text": text})
+
+    def _foreign(self, row, stored):
+        """Only what a duplicate check may tell: the name is known already, the department says whom to ask."""
+        from crm.models import User
+
+        where = ""
+        if isinstance(self.resource.policy, OwnedPolicy):
+            owner = User.objects.select_related("department").filter(pk=stored["owner_id"]).first()
+            where = f"（归属：{owner.department or '其他同事'}）" if owner else "（在公海）"
+        return f"“{row['label']}”已存在{where}，您无权修改；如确为另一条记录，请填写不同的代码。"
+
+
+def run_check(run) -> dict:
+    """Job handler: stage every row of the batch named in the job's parameters."""
+    batch = ImportBatch.objects.get(pk=run.job.params["batch"])
+    checker = Checker(batch, run.user)
+    done = run.checkpoint.get("number", 0)
+    if not done:
+        ImportRow.objects.filter(batch=batch).delete()
+    checker.unknown = {name: Counter(words) for name, words in run.checkpoint.get("unknown", {}).items()}
+    with opened(batch) as table:
+        checker.merged = table.merged
+        rows = (row for row in table.rows if row.number > max(done, batch.header_row))
+        while block := list(islice(rows, CHUNK)):
+            staged = checker.chunk(block)
+            with run.chunk(
+                done=block[-1].number,
+                checkpoint={"number": block[-1].number, "unknown": checker.unknown},
+                message=f"已检查 {block[-1].number} 行",
+            ):
+                stage(batch, staged)
+    counts = count_kinds(batch) | {"unknown": {name: words.most_common() for name, words in checker.unknown.items()}}
+    with run.chunk(done=run.job.total, checkpoint={}, message="检查完成"):
+        ImportBatch.objects.filter(pk=batch.pk).update(state=ImportBatch.State.CHECKED, counts=counts, message="")
+    return {"batch": batch.pk}
+
+
+@contextmanager
+def opened(batch):
+    """The file of ``batch``; what the reader refuses ends the job with the reader's words."""
+    try:
+        with files.open_table(batch) as table:
+            yield table
+    except WorkbookError as error:
+        raise JobError(str(error)) from error
+
+
+def count_kinds(batch) -> dict[str, int]:
+    """``{"new": 12, "error": 3, …}`` of the staged rows."""
+    rows = ImportRow.objects.filter(batch=batch).order_by().values_list("kind").annotate(n=Count("pk"))
+    return {Kind(kind).name.lower(): count for kind, count in rows}
+
+
+def stage(batch, staged) -> None:
+    fields = [field for field in ImportRow._meta.concrete_fields if not field.primary_key]
+    bulk.write_rows(ImportRow, fields, [{"batch_id": batch.pk, "outcome": 0, **row} for row in staged])

@@ -1,0 +1,519 @@
+"""What a cell of one column means: import-export widgets that speak Chinese and keep what Excel would lose.
+
+``clean(cell, context=…)`` gives the value as the business log keeps it (codes, ids, ISO dates, decimals as text) or
+raises ``CellProblem``; ``render(value, context=…)`` gives the cell of an export. ``context`` is a ``Context``: lookups
+that every row shares, loaded once and only within what its user may pick.
+"""
+
+import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from import_export import widgets
+
+from crm import audit, text
+from crm.excel.columns import Column
+from crm.excel.writer import CUT_MARK
+from crm.fields import DictionaryField, MultiChoiceField, PhoneField
+from crm.policies import policy_for
+
+TRUE = {"是", "true", "1", "y", "yes", "√", "✓", "启用", "t", "对"}
+FALSE = {"否", "false", "0", "n", "no", "×", "停用", "禁用", "f", "错"}
+SEPARATORS = re.compile(r"[,，、;；|\n]+")
+MAX_DIGITS = 15
+MAX_LABELS = 20_000
+
+
+class CellProblem(ValueError):
+    """What is wrong with a cell, in words that say what to do. ``unknown`` is a word that could be mapped."""
+
+    def __init__(self, message, unknown=None):
+        super().__init__(message)
+        self.unknown = unknown
+
+
+class Context:
+    """Who imports or exports, and the lookups of dictionaries, people and related records for that person."""
+
+    def __init__(self, user, word_maps=None):
+        self.user = user
+        self.word_maps = word_maps or {}
+        self._names: dict = {}
+        self._labels: dict = {}
+
+    def names(self, key, load):
+        if key not in self._names:
+            self._names[key] = load()
+        return self._names[key]
+
+    def replace(self, key, names):
+        self._names[key] = names
+
+    def label(self, model, pk, attribute=""):
+        labels = self._labels.setdefault(model, {})
+        if pk not in labels:
+            self.load_labels(model, {pk})
+        return (getattr(labels[pk], attribute) if attribute else str(labels[pk])) if pk in labels else ""
+
+    def load_labels(self, model, pks):
+        """Fetch the records behind ``pks`` that are not known yet, at once."""
+        labels = self._labels.setdefault(model, {})
+        if len(labels) > MAX_LABELS:
+            labels.clear()
+        missing = {pk for pk in pks if pk is not None and pk not in labels}
+        if missing:
+            labels |= model._base_manager.in_bulk(missing)
+
+
+def as_text(cell) -> str:
+    """The text of a cell as a person means it. Raises CellProblem for what Excel has already spoilt."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return text.clean_text(cell)
+    if isinstance(cell, bool):
+        return "是" if cell else "否"
+    if isinstance(cell, int | float):
+        return _number_text(cell)
+    if isinstance(cell, datetime):
+        return cell.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if hasattr(cell, "text"):
+        raise CellProblem(f"是公式（={str(cell.text).lstrip('=')[:40]}），请复制后“选择性粘贴为数值”再导入。")
+    if hasattr(cell, "code"):
+        raise CellProblem(f"是错误值 {cell.code}，请改正。")
+    return str(cell)
+
+
+def _number_text(number) -> str:
+    if isinstance(number, float) and not number.is_integer():
+        return format(number, ".15g")
+    number = int(number)
+    if len(str(abs(number))) > MAX_DIGITS:
+        raise CellProblem("是 16 位以上的数字，Excel 已丢失末尾几位，请把该列设为“文本”格式后重新填写。")
+    return str(number)
+
+
+class CellWidget(widgets.Widget):
+    """Text of a model field, checked against the field's own rules."""
+
+    kind = "text"
+
+    def __init__(self, field=None, **kwargs):
+        super().__init__(**kwargs)
+        self.field = field
+        self.max_length = getattr(field, "max_length", None)
+        self.is_long = isinstance(field, models.TextField)
+        self._validators = [v for v in getattr(field, "validators", ()) if type(v).__name__ != "MaxLengthValidator"]
+
+    def column(self, name, context, **options) -> Column:
+        return Column(name, kind=self.kind, max_length=self.max_length, choices=tuple(self.words(context)), **options)
+
+    def words(self, context) -> list[str]:
+        """The values a person may choose from, for templates."""
+        return []
+
+    def preload(self, cells, context) -> bool:
+        """Look up at once what the ``cells`` of one chunk will ask for one by one; True if lookups are per chunk."""
+        return False
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        value = value.strip() if type(value) is str and value.isprintable() else as_text(value)
+        if self.max_length and len(value) > self.max_length:
+            raise CellProblem(f"太长（{len(value)} 个字），最多 {self.max_length} 个字。")
+        if value.endswith(CUT_MARK):
+            raise CellProblem("的内容在导出时被截断，不能再导入，请补全或留空。")
+        if "\n" in value and not self.is_long:
+            value = " ".join(value.split())
+        if value and self._validators:
+            self._validate(value)
+        return value
+
+    def _validate(self, value):
+        for validator in self._validators:
+            try:
+                validator(value)
+            except ValidationError as error:
+                raise CellProblem(f"“{value[:50]}”无效：{error.messages[0]}") from error
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return "" if value is None else value
+
+
+class EmailWidget(CellWidget):
+    def _validate(self, value):
+        try:
+            super()._validate(value)
+        except CellProblem as error:
+            raise CellProblem(f"“{value[:60]}”不是有效的邮箱地址。") from error
+
+
+class PhoneWidget(CellWidget):
+    def __init__(self, field=None, **kwargs):
+        super().__init__(field, **kwargs)
+        self._validators = [text.is_phone]
+
+    def _validate(self, value):
+        if not text.is_phone(value):
+            raise CellProblem(f"“{value[:40]}”不是有效的电话号码，请检查位数和符号。")
+
+
+class IntegerWidget(CellWidget):
+    kind = "integer"
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        value = as_text(value).replace(",", "")
+        if not value:
+            return None
+        try:
+            number = int(Decimal(value))
+        except InvalidOperation as error:
+            raise CellProblem(f"“{value}”不是整数。") from error
+        if number != Decimal(value):
+            raise CellProblem(f"“{value}”不是整数。")
+        self._validate_number(number)
+        return number
+
+    def _validate_number(self, number, shown=None):
+        for validator in self._validators:
+            try:
+                validator(number)
+            except ValidationError as error:
+                raise CellProblem(f"“{shown or number}”无效：{error.messages[0]}") from error
+
+
+class DecimalWidget(IntegerWidget):
+    """Numbers as people write money: ￥1,234.50, $90,000, 1000万, 1.2亿; 13% and 0.13 in a percent column are 13."""
+
+    kind = "decimal"
+    UNITS = {"万": 10_000, "亿": 100_000_000, "千": 1_000, "百": 100}
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        typed = value
+        if type(value) is int and abs(value) < 10**MAX_DIGITS:
+            return self._fit(Decimal(value), value)
+        value = as_text(value)
+        if not value:
+            return None
+        plain = re.sub(r"(人民币|CNY|RMB|USD|元|[￥¥$€£,，\s])", "", value, flags=re.IGNORECASE)
+        percent = plain.endswith("%")
+        plain = plain.rstrip("%")
+        unit = self.UNITS.get(plain[-1:], 1)
+        try:
+            number = Decimal(plain[:-1] if unit != 1 else plain) * unit
+        except InvalidOperation as error:
+            raise CellProblem(f"“{value}”不是数字。") from error
+        if not number.is_finite():
+            raise CellProblem(f"“{value}”不是数字。")
+        if not percent and self.is_percent and isinstance(typed, float) and 0 < number < 1:
+            number *= 100
+        return self._fit(number, value)
+
+    @property
+    def is_percent(self):
+        return self.field is not None and "%" in str(self.field.verbose_name)
+
+    def _fit(self, number, shown):
+        places = self.field.decimal_places
+        rounded = round(number, places)
+        if rounded != number:
+            raise CellProblem(f"“{shown}”小数位太多，最多 {places} 位。")
+        whole = self.field.max_digits - places
+        if abs(rounded) >= Decimal(10) ** whole:
+            raise CellProblem(f"“{shown}”太大，整数部分最多 {whole} 位。")
+        self._validate_number(rounded, shown)
+        return audit.json_value(rounded)
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return None if value in (None, "") else Decimal(value).normalize() + 0
+
+
+DATE_SHAPE = re.compile(r"^(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?$")
+
+
+class DateWidget(CellWidget):
+    """2024-03-15, 2024/3/15, 2024.3.15, 2024年3月15日, 20240315 or a date cell."""
+
+    kind = "date"
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        if isinstance(value, datetime):
+            return value.date().isoformat()
+        if isinstance(value, date):
+            return value.isoformat()
+        shown = as_text(value)
+        if not shown:
+            return None
+        day = self._parse(text.clean_text(shown).split(" ")[0] if ":" in shown else shown)
+        if day is None:
+            raise CellProblem(f"“{shown[:30]}”不是有效的日期，请写成 2024-03-15 这样。")
+        return day.isoformat()
+
+    def _parse(self, shown):
+        match = DATE_SHAPE.match(shown)
+        if match is None and re.fullmatch(r"(19|20)\d{6}", shown):
+            match = re.match(r"(\d{4})(\d{2})(\d{2})", shown)
+        if match is None and re.fullmatch(r"[1-9]\d{4}", shown):
+            return date(1899, 12, 30) + timedelta(days=int(shown))
+        try:
+            return date(*map(int, match.groups())) if match else None
+        except ValueError:
+            return None
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return date.fromisoformat(value) if isinstance(value, str) and value else value or None
+
+
+class DateTimeWidget(CellWidget):
+    kind = "datetime"
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        if isinstance(value, datetime):
+            moment = value
+        elif isinstance(value, date):
+            moment = datetime(value.year, value.month, value.day)
+        elif not (shown := as_text(value)):
+            return None
+        else:
+            try:
+                moment = datetime.fromisoformat(shown.replace("/", "-").replace("年", "-").replace("月", "-"))
+            except ValueError as error:
+                raise CellProblem(f"“{shown[:30]}”不是有效的时间，请写成 2024-03-15 09:30 这样。") from error
+        return audit.json_value(timezone.make_aware(moment) if moment.tzinfo is None else moment)
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        if isinstance(value, str) and value:
+            value = datetime.fromisoformat(value)
+        return timezone.localtime(value).replace(tzinfo=None, microsecond=0) if value else None
+
+
+class BooleanWidget(CellWidget):
+    kind = "boolean"
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        word = text.fold(as_text(value))
+        if not word:
+            return None
+        if word in TRUE or word in FALSE:
+            return word in TRUE
+        raise CellProblem(f"“{as_text(value)[:30]}”不是“是”或“否”。")
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return "" if value is None else "是" if value else "否"
+
+
+class ChoiceWidget(CellWidget):
+    """One of the field's fixed choices, by its label or its code."""
+
+    kind = "choice"
+
+    def __init__(self, field=None, **kwargs):
+        super().__init__(field, **kwargs)
+        self.labels = dict(field.flatchoices)
+        self.codes = {text.fold(label): code for code, label in field.flatchoices}
+        self.codes |= {text.fold(code): code for code in self.labels}
+        for code, label in field.flatchoices:
+            if label and set(str(label)) == {"★"}:
+                self.codes["☆" * len(label)] = code
+                self.codes["一二三四五"[len(label) - 1] + "星"] = code
+
+    def words(self, context):
+        return list(map(str, self.labels.values()))
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        shown = as_text(value)
+        if not shown:
+            return None
+        word = text.fold(shown)
+        mapped = mapped_word(context, self.field, word)
+        word = text.fold(mapped) if mapped is not None else word
+        if word == "":
+            return None
+        if word not in self.codes:
+            raise CellProblem(f"“{shown[:40]}”不在可选范围内（{'、'.join(self.words(context)[:8])}）。", unknown=shown)
+        return self.codes[word]
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return str(self.labels.get(value, "" if value is None else value))
+
+
+class MultiChoiceWidget(CellWidget):
+    kind = "multichoice"
+
+    def __init__(self, field=None, **kwargs):
+        super().__init__(field, **kwargs)
+        self.codes = {text.fold(word): code for code, label in field.options for word in (code, label)}
+        self.max_length = None
+
+    def words(self, context):
+        return [label for _, label in self.field.options]
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        chosen = []
+        for word in filter(None, map(text.clean_text, SEPARATORS.split(as_text(value)))):
+            if text.fold(word) not in self.codes:
+                raise CellProblem(f"“{word[:40]}”不在可选范围内（{'、'.join(self.words(context))}）。", unknown=word)
+            chosen.append(self.codes[text.fold(word)])
+        return self.field.to_python(chosen)
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return "、".join(self.field.labels(self.field.to_python(value)))
+
+
+class LookupWidget(CellWidget):
+    """A related record by one of its names, among those the person may pick."""
+
+    kind = "choice"
+
+    def __init__(self, field=None, *, by=("name",), **kwargs):
+        super().__init__(field, **kwargs)
+        self.by, self.max_length, self._validators = by, None, []
+        self.model = field.related_model
+
+    def rows(self, context):
+        return policy_for(self.model).choices_for(context.user)
+
+    def load(self, context) -> dict:
+        """``{folded name: id}``; a name that two records share is None."""
+        names: dict = {}
+        for pk, *values in self.rows(context).values_list("pk", *self.by):
+            for word in {text.fold(value) for value in values if value}:
+                names[word] = pk if word not in names else None if names[word] != pk else pk
+        return names
+
+    def lookup(self, context):
+        return context.names(("lookup", self.field), lambda: self.load(context))
+
+    def words(self, context):
+        rows = self.rows(context).values_list(self.by[0], flat=True)[:500]
+        return list(dict.fromkeys(map(str, rows)))
+
+    def resolve(self, shown, context):
+        word = text.fold(shown)
+        mapped = mapped_word(context, self.field, word)
+        word = text.fold(mapped) if mapped is not None else word
+        if word == "":
+            return None
+        names = self.lookup(context)
+        if word not in names:
+            raise CellProblem(f"没有“{shown[:40]}”这一项，请从可选值中选择。", unknown=shown)
+        if names[word] is None:
+            raise CellProblem(f"有多条“{shown[:40]}”，无法确定是哪一条。")
+        return names[word]
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        shown = as_text(value)
+        return self.resolve(shown, context) if shown else None
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return context.label(self.model, value) if value else ""
+
+
+class DictionaryWidget(LookupWidget):
+    """An item of the field's dictionary by label, code or alias."""
+
+    def rows(self, context):
+        return super().rows(context).filter(type=self.field.type)
+
+    def load(self, context):
+        names: dict = {}
+        for item in self.rows(context):
+            for word in item.names():
+                names.setdefault(word, item.pk)
+        return names
+
+    def words(self, context):
+        return [item.label for item in self.rows(context)]
+
+
+class PersonWidget(LookupWidget):
+    """A colleague by full name or user name."""
+
+    def __init__(self, field=None, **kwargs):
+        super().__init__(field, by=("full_name", "username"), **kwargs)
+
+
+class ManyWidget(LookupWidget):
+    """Several related records, separated by commas."""
+
+    kind = "multichoice"
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        words = filter(None, map(text.clean_text, SEPARATORS.split(as_text(value))))
+        return sorted({pk for word in words if (pk := self.resolve(word, context)) is not None})
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return "、".join(sorted(context.label(self.model, pk) for pk in value or ()))
+
+
+class ParentWidget(LookupWidget):
+    """The root that the row belongs to, by code or name, among those the person may change; looked up per chunk."""
+
+    kind = "text"
+
+    def __init__(self, field=None, *, keys=("code_key", "name_key"), label="code", **kwargs):
+        super().__init__(field, **kwargs)
+        self.keys, self.label = keys, label
+
+    def words(self, context):
+        return []
+
+    def preload(self, cells, context):
+        words = set()
+        for cell in cells:
+            try:
+                words.add(text.fold(as_text(cell)))
+            except CellProblem:
+                continue
+        rows = policy_for(self.model).visible_to(context.user, "change")
+        names: dict = {}
+        for key in reversed(self.keys):
+            found: dict = {}
+            for word, pk in rows.filter(**{f"{key}__in": words}).values_list(key, "pk"):
+                found[word] = pk if word not in found else None
+            names |= found
+        context.replace(("lookup", self.field), names)
+        return True
+
+    def load(self, context):
+        return {}
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return context.label(self.model, value, self.label) if value else ""
+
+
+def mapped_word(context, field, word):
+    """What the person said ``word`` means in this column, or None if nothing was said; "" leaves the cell empty."""
+    return context.word_maps.get(field.name, {}).get(word) if context is not None else None
+
+
+def widget_for(field) -> CellWidget:
+    """The widget of a model field."""
+    if isinstance(field, DictionaryField):
+        return DictionaryWidget(field)
+    if isinstance(field, MultiChoiceField):
+        return MultiChoiceWidget(field)
+    if field.many_to_many:
+        return ManyWidget(field)
+    if field.is_relation:
+        is_person = field.related_model._meta.label == "crm.User"
+        return PersonWidget(field) if is_person else LookupWidget(field)
+    if field.choices:
+        return ChoiceWidget(field)
+    if isinstance(field, PhoneField):
+        return PhoneWidget(field)
+    for kind, widget in (
+        (models.EmailField, EmailWidget),
+        (models.BooleanField, BooleanWidget),
+        (models.DecimalField, DecimalWidget),
+        (models.DateTimeField, DateTimeWidget),
+        (models.DateField, DateWidget),
+        (models.IntegerField, IntegerWidget),
+    ):
+        if isinstance(field, kind):
+            return widget(field)
+    return CellWidget(field)

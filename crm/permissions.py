@@ -1,0 +1,41 @@
+"""Policies of the kernel's models and what the shipped roles may do with them."""
+
+from crm import policies
+from crm.models import (
+    BusinessLog,
+    Company,
+    CompanyPath,
+    CompanyPathNode,
+    Department,
+    DictionaryItem,
+    ExchangeRate,
+    ImportBatch,
+    Job,
+    Notification,
+    NumberSeries,
+    Role,
+    StoredFile,
+    User,
+)
+from crm.roles import allow
+
+SETTINGS = (Company, CompanyPath, CompanyPathNode, Department, DictionaryItem, ExchangeRate)
+
+for model in (*SETTINGS, NumberSeries, Role, User):
+    policies.shared(model)
+for model in (ImportBatch, Job, Notification, StoredFile):
+    policies.personal(model)
+policies.register(BusinessLog, policies.LogPolicy(BusinessLog))
+
+EVERYBODY = "销售 销售主管 销售总监 客服 财务 市场 审批人 审计 管理员"
+for model in SETTINGS:
+    allow("管理员", model, "add change delete view")
+    allow("审计", model, "view")
+allow("财务", ExchangeRate, "add change view")
+allow("管理员", User, "add change view import export")
+allow("管理员", Role, "add change delete view")
+allow("管理员", NumberSeries, "change view")
+allow("审计", User, "view export")
+allow("审计", Role, "view")
+allow("审计 管理员", BusinessLog, "view export")
+allow("销售主管 销售总监 审批人", BusinessLog, "view")

@@ -1,0 +1,79 @@
+"use strict";
+
+// --- Cells that are cut off say in full what they hold
+document.addEventListener("mouseover", (event) => {
+  const cell = event.target.closest?.("#result_list td, #result_list th, .ky-cut");
+  if (cell && !cell.title && cell.scrollWidth > cell.clientWidth) cell.title = cell.textContent.trim();
+});
+
+// --- Small panels: one at a time, closed by Escape or a click elsewhere
+document.addEventListener("click", (event) => {
+  if (event.target.closest(".select2-container")) return;
+  for (const menu of document.querySelectorAll(".ky-menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll(".ky-menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// --- A form that is on its way is not sent twice
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "1";
+  setTimeout(() => delete form.dataset.sent, 5000);
+});
+
+// --- 全选 of a row and of a domain in the permission table
+function addSelectAll(place, boxes) {
+  const label = document.createElement("label");
+  const all = document.createElement("input");
+  label.className = "ky-check ky-all";
+  all.type = "checkbox";
+  label.append(all, "全选");
+  place.append(label);
+
+  const refresh = () => {
+    const chosen = boxes.filter((box) => box.checked).length;
+    all.checked = chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
+  };
+  all.addEventListener("change", () => {
+    for (const box of boxes) {
+      if (box.checked === all.checked) continue;
+      box.checked = all.checked;
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  });
+  place.closest("[data-matrix]").addEventListener("change", refresh);
+  refresh();
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  // small screens leave out what is empty
+  for (const cell of document.querySelectorAll("#result_list td")) {
+    if (["", "-"].includes(cell.textContent.trim())) cell.classList.add("ky-blank");
+  }
+
+  for (const table of document.querySelectorAll("[data-matrix] table")) {
+    const boxes = [...table.tBodies[0].querySelectorAll("input")];
+    for (const row of table.tBodies[0].rows) addSelectAll(row.cells[0], [...row.querySelectorAll("td input")]);
+    addSelectAll(table.tHead.rows[0].cells[0], boxes);
+  }
+
+  for (const box of document.querySelectorAll("[data-only-differing]")) {
+    const table = box.closest("section").querySelector("table");
+    const refresh = () => table.classList.toggle("ky-only-differing", box.checked);
+    box.addEventListener("change", refresh);
+    refresh();
+  }
+
+  if (window.django?.jQuery?.fn.select2) django.jQuery.fn.select2.defaults.set("language", "zh-CN");
+});

@@ -1,0 +1,77 @@
+"""Changes of state: check the permission, lock, check the source state, run, record.
+
+A transition is a method of the model under ``django_fsm.transition`` with
+``custom={"label": "通过", "action": "review", "needs_reason": True, "style": "primary"}``: ``action`` is what the
+policy is asked, ``needs_reason`` makes a reason compulsory.
+"""
+
+from dataclasses import dataclass
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django_fsm import FSMFieldMixin, TransitionNotAllowed, can_proceed
+
+from crm import actor
+from crm.models.audit import Operation
+from crm.policies import policy_for
+
+
+class TransitionRefused(ValueError):
+    """The change is not possible in the present state, or lacks its reason."""
+
+
+@dataclass(frozen=True)
+class Button:
+    name: str
+    label: str
+    needs_reason: bool = False
+    style: str = "default"
+
+
+def declared(model) -> dict[str, object]:
+    """``{method name: transition}`` of all state fields of ``model``."""
+    found = {}
+    for field in model._meta.concrete_fields:
+        if isinstance(field, FSMFieldMixin):
+            for transition in field.get_all_transitions(model):
+                found[transition.name] = transition
+    return found
+
+
+def available(obj, user) -> list[Button]:
+    """The transitions that ``user`` may run on ``obj`` now, in the order they are declared."""
+    policy = policy_for(type(obj))
+    buttons = []
+    for name, transition in declared(type(obj)).items():
+        custom = transition.custom
+        if not can_proceed(getattr(obj, name)) or not policy.may(user, custom["action"], obj):
+            continue
+        if not any(button.name == name for button in buttons):
+            buttons.append(
+                Button(name, custom["label"], custom.get("needs_reason", False), custom.get("style", "default"))
+            )
+    return buttons
+
+
+def run(obj, name, *, by, reason="", **details):
+    """Run transition ``name`` on the stored row of ``obj``; gives the changed record.
+
+    Raises PermissionDenied, TransitionRefused (unknown or impossible now, reason missing).
+    """
+    transition = declared(type(obj)).get(name)
+    if transition is None:
+        raise TransitionRefused("没有这个操作。")
+    with transaction.atomic(), actor.acting(by):
+        stored = type(obj)._base_manager.select_for_update().get(pk=obj.pk)
+        if by is not None and not policy_for(type(obj)).may(by, transition.custom["action"], stored):
+            raise PermissionDenied(f"没有“{transition.custom['label']}”的权限。")
+        if transition.custom.get("needs_reason") and not reason.strip():
+            raise TransitionRefused(f"“{transition.custom['label']}”需要填写原因。")
+        try:
+            getattr(stored, name)(**details)
+        except TransitionNotAllowed as error:
+            raise TransitionRefused(
+                f"“{stored}”当前状态不能“{transition.custom['label']}”，可能已被其他人处理，请刷新后查看。"
+            ) from error
+        stored.save(operation=Operation.TRANSITION, remark=reason.strip() or transition.custom["label"])
+    return stored

@@ -1,0 +1,1 @@
+from customers.admin import accounts, contacts  # noqa: F401

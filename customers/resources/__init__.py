@@ -1,0 +1,1 @@
+from customers.resources import accounts, contacts  # noqa: F401

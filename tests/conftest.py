@@ -1,0 +1,62 @@
+"""Fixtures that every test may use: fast passwords, a logged-in browser per person, the world of tests/cast.py."""
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from django.test import Client
+
+from crm import ownership
+from crm.models import Role, User
+from tests import cast
+from tests.factories import make
+
+
+def pytest_configure(config):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _no_memory():
+    """What one test cached is not there for the next."""
+    cache.clear()
+
+
+@pytest.fixture
+def browse():
+    """``browse(user)`` is a browser in which ``user`` is logged in; None is a stranger."""
+
+    def logged_in(user=None):
+        client = Client()
+        if user is not None:
+            client.force_login(user)
+        return client
+
+    return logged_in
+
+
+@pytest.fixture(scope="module")
+def _built(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield cast.build()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def world(_built, db):
+    """People, departments and records of tests/cast.py, built once a module. Owners and grants agree afterwards."""
+    yield _built
+    for model in ownership.owned_models():
+        found = ownership.disagreements(model)
+        assert not found["missing"], f"负责人没有行权限：{found['missing']}"
+        assert not found["stray"], f"多余的行权限：{found['stray']}"
+
+
+@pytest.fixture
+def person(db):
+    """``person("销售", "财务")`` is a new member of staff with these shipped roles."""
+
+    def hire(*roles, **values):
+        return make(User, groups=list(Role.objects.filter(name__in=roles)), **values)
+
+    return hire

@@ -1,0 +1,127 @@
+"""Periodic work begins at its time in Asia/Shanghai, once after a standstill, and never twice at once."""
+
+from datetime import datetime, timedelta
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
+
+from crm import jobs
+from crm.jobs import registry, schedule
+from crm.jobs.run import Run
+from crm.models import Job
+from customers.models import Tag
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def night(monkeypatch):
+    """Work that makes a tag every night at 02:05, the only periodic work there is."""
+    monkeypatch.setattr(registry, "_periodic", {})
+    monkeypatch.setattr(registry, "_handlers", {})
+
+    @jobs.periodic("night", title="夜间工作", daily="02:05", preview=lambda: ["将新建 1 个标签"])
+    def night(run):
+        with run.chunk(done=1):
+            Tag(name=f"标签{Tag.objects.count()}").save()
+        return {"message": "新建 1 个标签"}
+
+    schedule.sync_schedules()
+
+
+def planned():
+    return Schedule.objects.get(name="night")
+
+
+def call(*args):
+    out = StringIO()
+    call_command("periodic", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_daily_work_is_due_next_at_its_local_time(night):
+    due = planned().next_run.astimezone(ZoneInfo("Asia/Shanghai"))
+    assert (due.hour, due.minute, due.second) == (2, 5, 0)
+    assert timedelta() < due - timezone.now() <= timedelta(days=1)
+
+
+def test_migrating_again_leaves_the_schedule_alone(night):
+    Schedule.objects.update(next_run=planned().next_run - timedelta(days=3))
+    before = planned().next_run
+    schedule.sync_schedules()
+    assert planned().next_run == before
+
+
+def test_a_new_time_in_the_code_moves_the_schedule_and_work_that_is_gone_leaves_it(night):
+    jobs.periodic("night", title="夜间工作", daily="23:30", preview=list)(print)
+    jobs.periodic("often", title="常做", minutes=5, preview=list)(print)
+    schedule.sync_schedules()
+    assert timezone.localtime(planned().next_run).strftime("%H:%M") == "23:30"
+    assert Schedule.objects.get(name="often").minutes == 5
+    del registry._periodic["night"]
+    schedule.sync_schedules()
+    assert list(Schedule.objects.filter(func=schedule.START).values_list("name", flat=True)) == ["often"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_came_due_during_a_standstill_is_done_once(night):
+    Schedule.objects.update(next_run=planned().next_run - timedelta(days=10))
+    scheduler()
+    scheduler()
+    (message,) = [entry.task for entry in OrmQ.objects.all()]
+    assert (message["func"], message["args"]) == ("crm.jobs.start", ("night",))
+    assert planned().next_run > timezone.now()
+    assert timezone.localtime(planned().next_run).strftime("%H:%M") == "02:05"
+
+
+def test_a_run_that_is_not_over_is_not_begun_again(night):
+    first = jobs.start("night")
+    Run.take(first.pk)
+    assert jobs.start("night") == first
+    Job.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    jobs.execute(first.pk)
+    assert jobs.start("night") != first
+
+
+def test_the_command_does_the_work_now(night):
+    assert "新建 1 个标签" in call("night")
+    assert Tag.objects.count() == 1
+
+
+def test_the_dry_run_says_what_would_be_done_and_changes_nothing(night):
+    assert call("night", "--dry-run").strip() == "将新建 1 个标签"
+    assert not Tag.objects.exists() and not Job.objects.exists()
+
+
+def test_the_command_lists_what_there_is(night):
+    assert call().split() == ["night", "每天", "02:05", "夜间工作"]
+    with pytest.raises(CommandError, match="没有定时任务“other”，可选：night"):
+        call("other")
+
+
+def test_the_command_fails_when_the_work_does(night, monkeypatch):
+    def fail(run):
+        raise jobs.JobError("磁盘已满。")
+
+    monkeypatch.setitem(registry._handlers, "night", registry.Handler("夜间工作", fail))
+    with pytest.raises(CommandError, match="磁盘已满"):
+        call("night")
+
+
+def test_every_registered_work_has_a_dry_run_that_changes_nothing():
+    for work in registry.all_periodic().values():
+        before = Job.objects.count()
+        assert all(isinstance(line, str) for line in work.preview())
+        assert Job.objects.count() == before
+
+
+def test_a_time_that_has_passed_today_means_tomorrow(night):
+    work = registry.all_periodic()["night"]
+    due = schedule._next_run(work)
+    assert due.date() in {timezone.localdate(), timezone.localdate() + timedelta(days=1)}
+    assert due.time() == work.daily and due > datetime.now(due.tzinfo)

@@ -1,0 +1,132 @@
+"""A valid row of every model: ``make(Customer, name="甲公司")`` says only what the test means.
+
+A model without an entry in ``FACTORIES`` fails tests/contract/test_factories.py.
+"""
+
+from datetime import date, timedelta
+from itertools import count
+
+from django.contrib.contenttypes.models import ContentType
+from django.utils import timezone
+
+from crm.models import (
+    BusinessLog,
+    ColumnMapping,
+    Company,
+    CompanyPath,
+    CompanyPathNode,
+    Department,
+    DictionaryItem,
+    ExchangeRate,
+    ImportBatch,
+    ImportRow,
+    Job,
+    Notification,
+    NumberCounter,
+    NumberSeries,
+    Operation,
+    Role,
+    SearchEntry,
+    Stamped,
+    StoredFile,
+    User,
+)
+from customers.models import (
+    BankAccount,
+    Contact,
+    Customer,
+    CustomerCategory,
+    CustomerLink,
+    RealCustomer,
+    ShippingMark,
+    Tag,
+)
+
+_numbers = count(1)
+
+
+def make(model, **values):
+    """A saved ``model``; what ``values`` leave out is something valid that no other row has."""
+    for name, value in FACTORIES[model](next(_numbers)).items():
+        if name not in values:
+            values[name] = value() if callable(value) else value
+    m2m = {field.name: values.pop(field.name) for field in model._meta.many_to_many if field.name in values}
+    obj = model(**values)
+    obj.save(**({"m2m": m2m} if issubclass(model, Stamped) else {}))
+    return obj
+
+
+def one(model, **values):
+    """A factory of ``model`` for a column that must point somewhere."""
+    return lambda: make(model, **values)
+
+
+FACTORIES = {
+    BusinessLog: lambda n: {
+        "content_type": lambda: ContentType.objects.get_for_model(Tag),
+        "object_id": n,
+        "object_repr": f"标签{n}",
+        "operation": Operation.UPDATE,
+        "changes": {"name": [f"旧{n}", f"新{n}"]},
+        "user": one(User),
+        "user_name": f"操作人{n}",
+    },
+    Company: lambda n: {"name": f"公司{n}"},
+    CompanyPath: lambda n: {"name": f"路径{n}"},
+    CompanyPathNode: lambda n: {"path": one(CompanyPath), "company": one(Company)},
+    ColumnMapping: lambda n: {"user": one(User), "resource": "customers.Customer", "shape": f"{n:064}"},
+    Department: lambda n: {"name": f"部门{n}", "parent": one(Department, parent=None), "manager": one(User)},
+    DictionaryItem: lambda n: {"type": "industry", "code": f"code{n}", "label": f"行业{n}"},
+    ExchangeRate: lambda n: {"currency": "USD", "valid_from": date(2020, 1, 1) + timedelta(days=n), "rate": "7.1"},
+    ImportBatch: lambda n: {
+        "resource": "customers.Customer",
+        "user": one(User),
+        "file_name": f"文件{n}.xlsx",
+        "state": ImportBatch.State.CHECKED,
+    },
+    ImportRow: lambda n: {"batch": one(ImportBatch), "number": n, "kind": ImportRow.Kind.NEW},
+    Job: lambda n: {"kind": "import", "title": f"任务{n}", "user": one(User)},
+    Notification: lambda n: {"user": one(User), "title": f"消息{n}", "key": f"key{n}"},
+    NumberCounter: lambda n: {"series": one(NumberSeries), "period": ""},
+    NumberSeries: lambda n: {"code": f"series{n}", "name": f"编号{n}", "pattern": "NO{seq:4}"},
+    Role: lambda n: {"name": f"角色{n}"},
+    SearchEntry: lambda n: {"id": n, "text": f"记录{n}"},
+    StoredFile: lambda n: {
+        "user": one(User),
+        "name": f"文件{n}.xlsx",
+        "file": f"file{n}",
+        "expires_at": timezone.now() + timedelta(days=1),
+    },
+    User: lambda n: {
+        "username": f"user{n}",
+        "full_name": f"员工{n}",
+        "is_staff": True,
+        "password": "!",
+        "department": one(Department, parent=None, manager=None),
+    },
+    BankAccount: lambda n: {
+        "customer": one(Customer),
+        "bank": f"银行{n}",
+        "account": f"{n:012}",
+        "payee": one(Company),
+    },
+    Contact: lambda n: {"customer": one(Customer), "name": f"联系人{n}", "mobile": f"139{n:08}"},
+    Customer: lambda n: {
+        "name": f"客户{n}",
+        "phone": f"138{n:08}",
+        "owner": one(User),
+        "level": one(DictionaryItem, type="level"),
+        "industry": one(DictionaryItem, type="industry"),
+        "area": one(DictionaryItem, type="area"),
+        "real_customer": one(RealCustomer),
+    },
+    CustomerCategory: lambda n: {"name": f"分类{n}", "parent": one(CustomerCategory, parent=None)},
+    CustomerLink: lambda n: {
+        "customer": one(Customer),
+        "linked": one(Customer),
+        "type": one(DictionaryItem, type="link_type"),
+    },
+    RealCustomer: lambda n: {"code": f"RC{n}", "name": f"真实客户{n}"},
+    ShippingMark: lambda n: {"customer": one(Customer), "content": f"唛头{n}"},
+    Tag: lambda n: {"name": f"标签{n}"},
+}
