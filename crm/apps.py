@@ -17,6 +17,6 @@ class CrmConfig(AppConfig):
         from crm.jobs.schedule import sync_schedules
         from crm.setup import after_migrate
 
-        autodiscover_modules("permissions", "background", "search")
+        autodiscover_modules("permissions", "approvals", "background", "search")
         post_migrate.connect(after_migrate, dispatch_uid="crm.setup")
         post_migrate.connect(sync_schedules, sender=self, dispatch_uid="crm.jobs")

@@ -1,7 +1,11 @@
 """Policies of the kernel's models and what the shipped roles may do with them."""
 
 from crm import policies
+from crm.approvals.rows import RequestPolicy
 from crm.models import (
+    ApprovalLevel,
+    ApprovalPolicy,
+    ApprovalRequest,
     BusinessLog,
     Company,
     CompanyPath,
@@ -21,11 +25,12 @@ from crm.roles import allow
 
 SETTINGS = (Company, CompanyPath, CompanyPathNode, Department, DictionaryItem, ExchangeRate)
 
-for model in (*SETTINGS, NumberSeries, Role, User):
+for model in (*SETTINGS, ApprovalPolicy, ApprovalLevel, NumberSeries, Role, User):
     policies.shared(model)
 for model in (ImportBatch, Job, Notification, StoredFile):
     policies.personal(model)
 policies.register(BusinessLog, policies.LogPolicy(BusinessLog))
+policies.register(ApprovalRequest, RequestPolicy(ApprovalRequest))
 
 EVERYBODY = "销售 销售主管 销售总监 客服 财务 市场 审批人 审计 管理员"
 for model in SETTINGS:
@@ -39,3 +44,7 @@ allow("审计", User, "view export")
 allow("审计", Role, "view")
 allow("审计 管理员", BusinessLog, "view export")
 allow("销售主管 销售总监 审批人", BusinessLog, "view")
+for model in (ApprovalPolicy, ApprovalLevel):
+    allow("管理员", model, "add change delete view")
+    allow("审计", model, "view")
+allow("管理员", ApprovalRequest, "reassign")

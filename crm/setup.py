@@ -6,8 +6,13 @@ from pathlib import Path
 from django.apps import apps
 from django.contrib.auth.models import Permission
 
+from crm.registries import Registry
+
 DATA = Path(__file__).parent / "data"
 SERIES = {"customer": ("客户代码", "KH{yyyyMM}{seq:5}")}
+
+# rows that an app brings along: ``loader()`` adds what is missing
+shipped = Registry("rows of a new installation")
 
 
 def after_migrate(app_config, using, **kwargs):
@@ -18,6 +23,8 @@ def after_migrate(app_config, using, **kwargs):
     load_dictionaries()
     load_series()
     load_roles()
+    load_approval_policies()
+    shipped.ask()
 
 
 def name_permissions():
@@ -82,3 +89,21 @@ def load_roles():
         if name not in known:
             role = Role.objects.create(name=name, data_scope=scope, remark=remark)
             role.permissions.set([ids[right] for right in rights(name) if right in ids])
+
+
+def load_approval_policies():
+    """The policy each kind of request starts with; a kind that ever had one is left alone."""
+    from crm.approvals import kinds
+    from crm.models import ApprovalLevel, ApprovalPolicy, Role
+
+    known = set(ApprovalPolicy.objects.values_list("kind", flat=True))
+    for kind in kinds.registered():
+        if kind.code in known or not kind.levels:
+            continue
+        policy = ApprovalPolicy.objects.create(kind=kind.code, name=f"{kind.label}审批")
+        for position, level in enumerate(kind.levels, 1):
+            role = Role.objects.filter(name=level.role).first()
+            approver = ApprovalLevel.Approver.ROLE if role else ApprovalLevel.Approver.MANAGER
+            ApprovalLevel.objects.create(
+                policy=policy, position=position, name=level.name, approver=approver, role=role
+            )

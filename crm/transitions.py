@@ -2,7 +2,8 @@
 
 A transition is a method of the model under ``django_fsm.transition`` with
 ``custom={"label": "通过", "action": "review", "needs_reason": True, "style": "primary"}``: ``action`` is what the
-policy is asked, ``needs_reason`` makes a reason compulsory.
+policy is asked, ``needs_reason`` makes a reason compulsory, ``not_own`` keeps people from deciding on what they
+entered or own themselves. A transition without an ``action`` is a step of a service and runs from there alone.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from django_fsm import FSMFieldMixin, TransitionNotAllowed, can_proceed
 from crm import actor
 from crm.models.audit import Operation
 from crm.policies import policy_for
+from crm.registries import Registry
+
+# told of every transition that was run, in its transaction: ``hook(obj, name, by)``
+after = Registry("after a transition")
 
 
 class TransitionRefused(ValueError):
@@ -34,7 +39,8 @@ def declared(model) -> dict[str, object]:
     for field in model._meta.concrete_fields:
         if isinstance(field, FSMFieldMixin):
             for transition in field.get_all_transitions(model):
-                found[transition.name] = transition
+                if "action" in transition.custom:
+                    found[transition.name] = transition
     return found
 
 
@@ -45,6 +51,8 @@ def available(obj, user) -> list[Button]:
     for name, transition in declared(type(obj)).items():
         custom = transition.custom
         if not can_proceed(getattr(obj, name)) or not policy.may(user, custom["action"], obj):
+            continue
+        if custom.get("not_own") and _own(obj, user):
             continue
         if not any(button.name == name for button in buttons):
             buttons.append(
@@ -65,6 +73,8 @@ def run(obj, name, *, by, reason="", **details):
         stored = type(obj)._base_manager.select_for_update().get(pk=obj.pk)
         if by is not None and not policy_for(type(obj)).may(by, transition.custom["action"], stored):
             raise PermissionDenied(f"没有“{transition.custom['label']}”的权限。")
+        if by is not None and transition.custom.get("not_own") and _own(stored, by):
+            raise TransitionRefused(f"不能对自己录入或负责的记录“{transition.custom['label']}”，请由其他人处理。")
         if transition.custom.get("needs_reason") and not reason.strip():
             raise TransitionRefused(f"“{transition.custom['label']}”需要填写原因。")
         try:
@@ -74,4 +84,10 @@ def run(obj, name, *, by, reason="", **details):
                 f"“{stored}”当前状态不能“{transition.custom['label']}”，可能已被其他人处理，请刷新后查看。"
             ) from error
         stored.save(operation=Operation.TRANSITION, remark=reason.strip() or transition.custom["label"])
+        for _, hook in after:
+            hook(stored, name, by)
     return stored
+
+
+def _own(obj, user) -> bool:
+    return user.pk in (getattr(obj, "created_by_id", None), getattr(obj, "owner_id", None))

@@ -1,6 +1,7 @@
 """Policies of the customer room and what the shipped roles may do in it."""
 
 from crm import policies
+from crm.policies import ChildPolicy
 from crm.roles import allow
 from customers.models import (
     BankAccount,
@@ -11,14 +12,38 @@ from customers.models import (
     CustomerUserObjectPermission,
     RealCustomer,
     ShippingMark,
+    StagePeriod,
+    StagePolicy,
     Tag,
 )
+from customers.services import changes
+
+
+class ControlledPolicy(ChildPolicy):
+    """Parts that follow their customer and, once it is approved, change only by request (``services.changes``).
+
+    The customer's own page may still edit them: what is saved there becomes a request.
+    """
+
+    def visible_to(self, user, action="view"):
+        rows = super().visible_to(user, action)
+        if action in ("view", "export") or policies.policy_for(Customer).allows(user, "revise"):
+            return rows
+        return rows.exclude(**{f"{self.path}__review_status__in": changes.UNDER_CONTROL})
+
+    def may_add_to(self, user, root):
+        return super().may_add_to(user, root) and not changes.is_controlled(root.review_status, user)
+
 
 policies.owned(Customer, grants=CustomerUserObjectPermission)
-PARTS = (Contact, BankAccount, ShippingMark, CustomerLink)
-for model in PARTS:
+FREE_PARTS, CONTROLLED_PARTS = (Contact, ShippingMark, CustomerLink), (BankAccount,)
+PARTS = FREE_PARTS + CONTROLLED_PARTS
+for model in (*FREE_PARTS, StagePeriod):
     policies.child(model, of="customer")
+for model in CONTROLLED_PARTS:
+    policies.register(model, ControlledPolicy(model, of="customer"))
 SHARED = (RealCustomer, CustomerCategory, Tag)
+policies.shared(StagePolicy)
 for model in SHARED:
     policies.shared(model)
 
@@ -27,7 +52,7 @@ allow(SELLERS, Customer, "add change view import export share")
 allow("销售主管 销售总监", Customer, "assign delete")
 allow("审批人", Customer, "view review export")
 allow("客服 财务 市场 审计", Customer, "view export")
-allow("管理员", Customer, "add change delete view import export assign share review")
+allow("管理员", Customer, "add change delete view import export assign share review revise")
 for model in PARTS:
     allow(SELLERS + " 管理员", model, "add change delete view")
     allow("审批人 审计", model, "view")
@@ -41,3 +66,7 @@ for model in SHARED:
     allow(SELLERS + " 客服 财务 市场 审批人 审计", model, "view")
     allow("管理员", model, "add change delete view import export")
 allow("市场 销售总监", Tag, "add change")
+allow(SELLERS + " 客服 财务 市场 审批人 审计 管理员", StagePeriod, "view")
+allow("销售总监 审批人 审计 管理员", StagePeriod, "export")
+allow("审批人 审计 管理员", StagePolicy, "view")
+allow("管理员", StagePolicy, "change")

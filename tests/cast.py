@@ -13,9 +13,11 @@ from django.db import models
 from django_fsm import FSMField
 
 from crm import actor, ownership
+from crm.approvals.rows import RequestPolicy
 from crm.fields import KeyField, MultiChoiceField, PhoneField
-from crm.models import BusinessLog, Department, Role, User
+from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Department, Role, User
 from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, registered
+from customers.models import Customer
 from tests.factories import make
 
 DEPARTMENTS = {"总部": None, "华南大区": "总部", "深圳一部": "华南大区", "深圳二部": "华南大区", "华北大区": "总部"}
@@ -48,7 +50,20 @@ SITUATIONS = {
 }
 FULL_RIGHTS = {"mine": {"owner", "manager", "director"}}
 # columns that programs read: a canary there would break the page instead of showing up on it
-NOT_TEXT = {"password", "pattern", "kind", "resource", "file", "link", "key", "shape", "period", "state", "sheet"}
+NOT_TEXT = {
+    "password",
+    "pattern",
+    "kind",
+    "resource",
+    "file",
+    "link",
+    "key",
+    "shape",
+    "period",
+    "state",
+    "sheet",
+    "digest",
+}
 CANARY = re.compile(r"canary\d{5}|1397\d{7}")
 
 
@@ -164,12 +179,13 @@ def build() -> World:
             _belong(world, model, policy)
         for model in (m for m, policy in policies.items() if isinstance(policy, PersonalPolicy)):
             _keep(world, model)
+        _ask(world)
         _remove(world)
         _log(world)
     return world
 
 
-_Scoped = (OwnedPolicy, ChildPolicy, PersonalPolicy, LogPolicy)
+_Scoped = (OwnedPolicy, ChildPolicy, PersonalPolicy, LogPolicy, RequestPolicy)
 
 
 def _hire(world):
@@ -247,6 +263,19 @@ def _belong(world, model, policy):
 def _keep(world, model):
     for name in ("owner", "manager"):
         world.add(make(model, user=world.people[name]), name, {name}, {name})
+
+
+def _ask(world):
+    """A request about each customer; the one about the first waits for somebody who may not see the customer."""
+    for target in world.rows_of(Customer):
+        gone = target.situation == "removed"
+        applicant = "superuser" if gone else next(iter(sorted(target.change)))
+        request = make(ApprovalRequest, target_id=target.obj.pk, applicant=world.people[applicant])
+        waiting = {"outsider"} if target.situation == "mine" else set()
+        for name in waiting:
+            make(ApprovalTask, request=request, user=world.people[name])
+        view = {"superuser"} if gone else target.view | waiting
+        world.add(request, "about removed" if gone else target.situation, view, {applicant} | waiting)
 
 
 def _remove(world):

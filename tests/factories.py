@@ -10,6 +10,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 
 from crm.models import (
+    ApprovalDecision,
+    ApprovalLevel,
+    ApprovalPolicy,
+    ApprovalRequest,
+    ApprovalTask,
     BusinessLog,
     ColumnMapping,
     Company,
@@ -39,6 +44,9 @@ from customers.models import (
     CustomerLink,
     RealCustomer,
     ShippingMark,
+    Stage,
+    StagePeriod,
+    StagePolicy,
     Tag,
 )
 
@@ -61,7 +69,27 @@ def one(model, **values):
     return lambda: make(model, **values)
 
 
+def lapsed_stage():
+    """A stage without a policy: each has one from the start, so that the shipped one makes room."""
+    StagePolicy.objects.filter(stage=Stage.LAPSED).delete()
+    return Stage.LAPSED
+
+
 FACTORIES = {
+    ApprovalDecision: lambda n: {"request": one(ApprovalRequest), "action": "submit", "user": one(User)},
+    ApprovalLevel: lambda n: {"policy": one(ApprovalPolicy), "position": n, "name": f"级次{n}"},
+    ApprovalPolicy: lambda n: {"kind": "customer.stage", "name": f"流程{n}", "min_amount": n},
+    ApprovalRequest: lambda n: {
+        "kind": "customer.stage",
+        "target_type": lambda: ContentType.objects.get_for_model(Customer),
+        "target_id": lambda: make(Customer).pk,
+        "target_repr": f"客户{n}",
+        "applicant": one(User),
+        "values": {"from": "lead", "to": "ordinary"},
+        "chain": [{"name": "部门主管", "approver": "manager", "role": None, "people": []}],
+        "digest": f"{n:064}",
+    },
+    ApprovalTask: lambda n: {"request": one(ApprovalRequest), "level": 1, "user": one(User)},
     BusinessLog: lambda n: {
         "content_type": lambda: ContentType.objects.get_for_model(Tag),
         "object_id": n,
@@ -128,5 +156,13 @@ FACTORIES = {
     },
     RealCustomer: lambda n: {"code": f"RC{n}", "name": f"真实客户{n}"},
     ShippingMark: lambda n: {"customer": one(Customer), "content": f"唛头{n}"},
+    StagePeriod: lambda n: {
+        "customer": one(Customer),
+        "stage": "lead",
+        "next_stage": "ordinary",
+        "started_at": timezone.now() - timedelta(days=n),
+        "ended_at": timezone.now(),
+    },
+    StagePolicy: lambda n: {"stage": lapsed_stage},
     Tag: lambda n: {"name": f"标签{n}"},
 }

@@ -1,1 +1,1 @@
-from crm.admin import audit, dictionary, excel, jobs, notifications, numbering, organization, people  # noqa: F401
+from crm.admin import approvals, audit, dictionary, excel, jobs, notifications, numbering, organization, people  # noqa: F401

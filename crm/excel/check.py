@@ -226,6 +226,8 @@ class Checker:
         changes = audit.diff({name: before.get(name) for name in after}, after)
         if self.companion and (given := self.companion.given(values)):
             changes |= self.companion.changes(given, self.companion.match(given, parts))
+        if changes and (refusal := self.resource.refuse_changes(changes, stored, self.context)):
+            return self._conflict(row, refusal)
         for name, text in self.resource.check_row(values, stored, self.context):
             row["problems"].append(self._problem(self._index(name), name, text))
         row |= {

@@ -167,6 +167,10 @@ class Resource(resources.ModelResource):
         """Rules over several columns: ``[(column or None, problem), …]``."""
         return []
 
+    def refuse_changes(self, changes, stored, context) -> str | None:
+        """Why this person may not make these ``{column: [old, new]}`` to a stored record here; None: he may."""
+        return None
+
     def empty_value(self, name):
         """What a blank cell means: the default of a new record, no change of a stored one."""
         field = self.model._meta.get_field(name)

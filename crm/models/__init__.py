@@ -1,3 +1,4 @@
+from crm.models.approvals import ApprovalDecision, ApprovalLevel, ApprovalPolicy, ApprovalRequest, ApprovalTask
 from crm.models.audit import BusinessLog, BusinessSource, Operation
 from crm.models.base import OwnedRecord, Record, StaleRecord, Stamped
 from crm.models.dictionary import DictionaryItem, DictionaryType
@@ -19,6 +20,11 @@ from crm.models.people import DataScope, Role, Side, User
 from crm.models.search import SearchEntry
 
 __all__ = [
+    "ApprovalDecision",
+    "ApprovalLevel",
+    "ApprovalPolicy",
+    "ApprovalRequest",
+    "ApprovalTask",
     "BusinessLog",
     "BusinessSource",
     "ColumnMapping",

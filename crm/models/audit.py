@@ -15,6 +15,7 @@ class Operation(models.IntegerChoices):
     EXPORT = 7, "导出"
     REVEAL = 8, "查看敏感信息"
     LOGIN = 9, "登录"
+    APPROVAL = 10, "审批"
 
 
 class BusinessSource(models.IntegerChoices):

@@ -1,5 +1,8 @@
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.http import HttpResponseRedirect
+from django.urls import reverse
 
+from crm import approvals, jobs
 from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import (
     ChoiceFilter,
@@ -9,14 +12,29 @@ from crm.admin.filters import (
     RangeDateTimeFilter,
     SharedFilter,
 )
+from crm.admin.proposals import ProposesMixin, ReasonForm
 from crm.admin.trees import TreeAdmin
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
-from customers.models import Customer, CustomerCategory, RealCustomer, Tag
+from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
+from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, change_kind
+from customers.models import Customer, CustomerCategory, RealCustomer, ReviewStatus, Tag
 from customers.resources.accounts import CustomerResource, RealCustomerResource
+from customers.services import changes, lifecycle, reviews
+
+
+class ReviewForm(ReasonForm):
+    """A review needs no reason, but the reviewer may be told something."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = False
+
+    def values(self):
+        return reviews.review_values(self.target)
 
 
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):
+class CustomerAdmin(ProposesMixin, ModelAdmin):
     nav_icon, nav_order, in_palette = "apartment", 10, True
     head_labels = ("level_name", "stage_name", "review_name", "deal_name")
     empty_hint = "可以新建一个，也可以用右上角的“导入”把现有的 Excel 名单导进来。"
@@ -54,7 +72,9 @@ class CustomerAdmin(ModelAdmin):
     search_fields = ["name", "short_name", "code", "phone", "contacts__mobile"]
     search_help_text = "名称、简称、代码、电话、联系人手机"
     autocomplete_fields = ["real_customer"]
-    inlines = [ContactInline, BankAccountInline, ShippingMarkInline, CustomerLinkInline]
+    inlines = [ContactInline, BankAccountInline, ShippingMarkInline, CustomerLinkInline, StagePeriodInline]
+    asks = {REVIEW.code: ReviewForm, STAGE.code: StageForm, DELETION.code: ReasonForm}
+    actions = ["approve_selected"]
     fieldsets = [
         (
             "基本资料",
@@ -106,13 +126,81 @@ class CustomerAdmin(ModelAdmin):
                 "fields": [
                     ("satisfaction", "credit_rating"),
                     ("is_enabled", "is_closed"),
+                    ("stage_since", "change_status"),
+                    ("version_no", "dwell"),
                     ("created_by", "created_at"),
                     ("updated_by", "updated_at"),
                 ],
             },
         ),
     ]
-    readonly_fields = ["created_by", "created_at", "updated_by", "updated_at"]
+    readonly_fields = [
+        "stage_since",
+        "change_status",
+        "version_no",
+        "dwell",
+        "created_by",
+        "created_at",
+        "updated_by",
+        "updated_at",
+    ]
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def change_kind(self, request, obj):
+        return CHANGE if changes.is_controlled(obj.review_status, request.user) else None
+
+    def kind_of(self, kind, values):
+        return change_kind(values)
+
+    def may_ask(self, request, obj, code):
+        open_for_review = obj.review_status in (ReviewStatus.PENDING, ReviewStatus.REJECTED)
+        if open_for_review != (code == REVIEW.code):
+            return False
+        waiting = any(other.kind == code for other in approvals.pending_about(obj))
+        return not waiting and super().may_ask(request, obj, code)
+
+    def save_related(self, request, form, formsets, change):
+        super().save_related(request, form, formsets, change)
+        if not change and not self.policy.allows(request.user, "review"):
+            self._submit_new(request, form.instance)
+
+    def _submit_new(self, request, customer):
+        """What a salesperson enters goes to review at once; where nobody could review, it waits for its button."""
+        try:
+            made = reviews.submit_review(customer, by=request.user)
+        except approvals.ApprovalRefused as error:
+            self.message_user(request, f"客户已保存，但没有提交审核：{error}", messages.WARNING)
+            return
+        if made.is_pending:
+            self.message_user(request, f"{made}已提交，通过之前不能用于合同和订单。", messages.INFO)
+
+    def delete_view(self, request, object_id, extra_context=None):
+        """An approved customer is removed by request alone."""
+        obj = self.visible_object(request, object_id)
+        if obj.review_status in changes.UNDER_CONTROL:
+            return HttpResponseRedirect(self._url("ask", obj.pk, DELETION.code))
+        return super().delete_view(request, object_id, extra_context)
+
+    @admin.action(description="审核通过", permissions=["review"])
+    def approve_selected(self, request, queryset):
+        """Those of the chosen that wait for review, in the background: what cannot be approved is listed there."""
+        waiting = self.policy.limit(queryset, request.user, "review").filter(review_status=ReviewStatus.PENDING)
+        ids = list(waiting.order_by("pk").values_list("pk", flat=True))
+        if not ids:
+            self.message_user(request, "所选客户中没有待审核的。", messages.WARNING)
+            return None
+        job = jobs.enqueue("customers.approve", by=request.user, params={"ids": ids}, total=len(ids))
+        return HttpResponseRedirect(reverse("admin:crm_job_change", args=[job.pk]))
+
+    def has_review_permission(self, request):
+        return self.policy.allows(request.user, "review")
+
+    @display(description="各阶段停留")
+    def dwell(self, obj):
+        return "，".join(f"{stage} {days} 天" for stage, days in lifecycle.dwell(obj))
+
+    # --- Columns -----------------------------------------------------------------------------------------------------
 
     def palette_title(self, obj):
         return f"{obj.name}（{obj.code}）"
@@ -129,7 +217,7 @@ class CustomerAdmin(ModelAdmin):
     def review_name(self, obj):
         return obj.get_review_status_display()
 
-    @display(description="阶段", ordering="stage", label={"线索": "info", "普通": "primary", "重要": "success"})
+    @display(description="阶段", ordering="stage", label=STAGE_LABELS)
     def stage_name(self, obj):
         return obj.get_stage_display()
 

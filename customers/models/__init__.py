@@ -1,5 +1,6 @@
 from customers.models.accounts import (
     BUSINESS_TYPES,
+    ChangeStatus,
     Customer,
     CustomerCategory,
     CustomerLink,
@@ -13,10 +14,12 @@ from customers.models.accounts import (
     Tag,
 )
 from customers.models.contacts import BankAccount, Contact, Sex, ShippingMark
+from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
 
 __all__ = [
     "BUSINESS_TYPES",
     "BankAccount",
+    "ChangeStatus",
     "Contact",
     "Customer",
     "CustomerCategory",
@@ -24,11 +27,14 @@ __all__ = [
     "CustomerUserObjectPermission",
     "DealStatus",
     "Kind",
+    "Priority",
     "RealCustomer",
     "ReviewStatus",
     "Sex",
     "ShippingMark",
     "Stage",
+    "StagePeriod",
+    "StagePolicy",
     "Stars",
     "Tag",
 ]

@@ -4,7 +4,8 @@
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django_fsm import FSMField, FSMModelMixin, transition
+from django.utils import timezone
+from django_fsm import RETURN_VALUE, FSMField, FSMModelMixin, transition
 from guardian.models import UserObjectPermissionBase
 
 from crm import numbering, text
@@ -36,6 +37,15 @@ class Stage(models.TextChoices):
     ORDINARY = "ordinary", "普通"
     KEY = "key", "重要"
     LAPSED = "lapsed", "失效"
+
+
+class ChangeStatus(models.TextChoices):
+    """How the last request for a change stands: eplus ``changeStatus``; ``changeFlag`` is anything but 无变更."""
+
+    NONE = "none", "无变更"
+    PENDING = "pending", "变更审批中"
+    APPROVED = "approved", "变更已生效"
+    REJECTED = "rejected", "变更未通过"
 
 
 class Kind(models.TextChoices):
@@ -155,7 +165,14 @@ class Customer(FSMModelMixin, OwnedRecord):
         "成交状态", choices=DealStatus.choices, default=DealStatus.POTENTIAL, protected=True, editable=False
     )
     stage = FSMField("客户阶段", choices=Stage.choices, default=Stage.LEAD, protected=True, editable=False)
+    stage_since = models.DateTimeField("进入阶段时间", default=timezone.now, editable=False)
     is_enabled = models.BooleanField("启用", default=True)
+    version_no = models.PositiveIntegerField(
+        "审批版本", default=1, editable=False, help_text="每通过一次变更审批加一；与防止互相覆盖的版本无关。"
+    )
+    change_status = models.CharField(
+        "变更状态", max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.NONE, editable=False
+    )
 
     phone = PhoneField("联系电话")
     phone_key = KeyField(source="phone", normalize=text.phone_key, max_length=40, db_index=True)
@@ -206,6 +223,7 @@ class Customer(FSMModelMixin, OwnedRecord):
 
     history = Versions(m2m_fields=[categories, tags])
     business_source = BusinessSource.CUSTOMER
+    audit_exclude = ("change_status", "stage_since")
 
     class Meta(OwnedRecord.Meta):
         verbose_name = verbose_name_plural = "客户"
@@ -215,6 +233,7 @@ class Customer(FSMModelMixin, OwnedRecord):
             ("assign_customer", "分配客户"),
             ("share_customer", "共享客户"),
             ("review_customer", "审核客户"),
+            ("revise_customer", "直接修改已审核客户"),
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="customer_owner"),
@@ -244,7 +263,7 @@ class Customer(FSMModelMixin, OwnedRecord):
         review_status,
         source=[ReviewStatus.PENDING, ReviewStatus.REJECTED],
         target=ReviewStatus.APPROVED,
-        custom={"label": "审核通过", "action": "review", "style": "primary"},
+        custom={"label": "审核通过", "action": "review", "not_own": True, "style": "primary"},
     )
     def approve(self):
         pass
@@ -253,7 +272,7 @@ class Customer(FSMModelMixin, OwnedRecord):
         review_status,
         source=ReviewStatus.PENDING,
         target=ReviewStatus.REJECTED,
-        custom={"label": "审核不通过", "action": "review", "needs_reason": True, "style": "danger"},
+        custom={"label": "审核不通过", "action": "review", "not_own": True, "needs_reason": True, "style": "danger"},
     )
     def reject(self):
         pass
@@ -266,6 +285,15 @@ class Customer(FSMModelMixin, OwnedRecord):
     )
     def suspend(self):
         self.is_enabled = False
+
+    @transition(review_status, source=ReviewStatus.REJECTED, target=ReviewStatus.PENDING)
+    def resubmit(self):
+        """Corrected and asked for again; runs within a request for review."""
+
+    @transition(stage, source="*", target=RETURN_VALUE(*Stage.values))
+    def enter_stage(self, stage):
+        """Runs within ``customers.services.lifecycle.change_stage``."""
+        return stage
 
     @transition(
         review_status,

@@ -4,10 +4,11 @@ import re
 import sys
 
 from crm import numbering, text
-from crm.excel.companion import Companion
+from crm.excel.companion import PREFIX, Companion
 from crm.excel.resource import Resource, register
 from crm.excel.widgets import CellProblem, DictionaryWidget
 from customers.models import Contact, Customer, RealCustomer
+from customers.services import changes
 
 
 class ScaleWidget(DictionaryWidget):
@@ -208,6 +209,14 @@ class CustomerResource(Resource):
         if blank:
             for row, code in zip(blank, numbering.take("customer", len(blank)), strict=True):
                 row["code"] = code
+
+    def refuse_changes(self, changed, stored, context):
+        """An approved customer changes by request; its contact may be brought up to date by anybody who may edit it."""
+        own = [name for name in changed if not name.startswith(PREFIX)]
+        if own and changes.is_controlled(stored["review_status"], context.user):
+            titles = "、".join(self.fields[name].column_name for name in own[:5])
+            return f"“{stored['name']}”已审核，修改{titles}需要审批：请在客户页面提交变更，或由有直接修改权限的人导入。"
+        return None
 
     def describe(self, values):
         return str(values.get("name") or values.get("code") or "")[:200]

@@ -23,6 +23,8 @@ from django.urls import reverse
 from django.urls.resolvers import RegexPattern
 from django_fsm import FSMFieldMixin
 
+from crm.approvals import kinds
+from crm.approvals.rows import RequestPolicy
 from crm.models import Role, User
 from crm.policies import PersonalPolicy, SharedPolicy, policy_for, registered
 from crm.transitions import declared
@@ -93,7 +95,7 @@ class Visitor:
     def opens_list(self):
         """Whether he has any business with this kind of record."""
         return self.name in self.world.holders("view", self.model) or (
-            self.name != "anonymous" and isinstance(policy_for(self.model), PersonalPolicy)
+            self.name != "anonymous" and isinstance(policy_for(self.model), PersonalPolicy | RequestPolicy)
         )
 
     def url(self, page, *args):
@@ -122,6 +124,8 @@ class Visitor:
                 values.append([self.me.pk])
             elif parameter == "group_id":
                 values.append([self.world.row(Role, "shared").obj.pk])
+            elif parameter == "kind":
+                values.append([kind.code for kind in kinds.registered() if kind.model is self.model])
             elif parameter in ("transition", "transition_name"):
                 names = list(declared(self.model)) or ["approve"]
                 values.append(names if self.name in row.view else names[:1])

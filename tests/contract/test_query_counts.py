@@ -11,14 +11,14 @@ from tests.factories import make
 
 
 def costs(model, browser, monkeypatch) -> list[CaptureQueriesContext]:
-    """The queries of the list of ``model`` with 2 and with 20 rows on the page."""
+    """The queries of the list of ``model`` with 2 and with 20 rows on the page, or as many as there can be."""
     model_admin, found = REGISTRY[model], []
     browser.get(model_admin._url("changelist"))
     for rows in (2, 20):
         monkeypatch.setattr(model_admin, "list_per_page", rows)
         with CaptureQueriesContext(connection) as captured:
             response = browser.get(model_admin._url("changelist"))
-        assert len(response.context["cl"].result_list) == rows
+        assert len(response.context["cl"].result_list) == min(rows, model._base_manager.count())
         found.append(captured)
     return found
 

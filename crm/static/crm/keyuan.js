@@ -77,3 +77,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   if (window.django?.jQuery?.fn.select2) django.jQuery.fn.select2.defaults.set("language", "zh-CN");
 });
+
+// --- Back to the form as it was filled in
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("[data-history-back]") || history.length < 2) return;
+  event.preventDefault();
+  history.back();
+});
