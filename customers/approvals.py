@@ -111,11 +111,17 @@ class CustomerDeletion(Kind):
 PARTS = {Contact: "customer", BankAccount: "customer", ShippingMark: "customer"}
 NOTICE = "这是已审核的客户：除联系人和唛头外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
 
-REVIEW = register(CustomerReview(reviews.REVIEW, "客户审核", Customer, levels=(REVIEWER,), button="提交审核"))
-CHANGE = register(CustomerChange(changes.CHANGE, "客户变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE))
-STAGE = register(StageChange("customer.stage", "客户阶段变更", Customer, levels=(MANAGER,), button="变更阶段"))
+SHARED = {"effects": changes.EFFECTS}
+
+REVIEW = register(CustomerReview(reviews.REVIEW, "客户审核", Customer, levels=(REVIEWER,), button="提交审核", **SHARED))
+CHANGE = register(
+    CustomerChange(changes.CHANGE, "客户变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE, **SHARED)
+)
+STAGE = register(
+    StageChange("customer.stage", "客户阶段变更", Customer, levels=(MANAGER,), button="变更阶段", **SHARED)
+)
 DELETION = register(
-    CustomerDeletion("customer.deletion", "客户删除", Customer, levels=(MANAGER, REVIEWER), button="申请删除")
+    CustomerDeletion("customer.deletion", "客户删除", Customer, levels=(MANAGER, REVIEWER), button="申请删除", **SHARED)
 )
 
 

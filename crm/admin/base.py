@@ -338,9 +338,9 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         children = formset.save(commit=False)
         for child in formset.deleted_objects:
             records.remove(child, by=request.user)
+        many = {id(form.instance): form.m2m_values() for form in formset.forms if form.is_valid()}
         for child in children:
-            records.save(child, by=request.user)
-        formset.save_m2m()
+            records.save(child, by=request.user, m2m=many.get(id(child)))
 
     def delete_model(self, request, obj):
         records.remove(obj, by=request.user)

@@ -44,6 +44,7 @@ class ProposesMixin:
     requests: ``{kind code: form class}``."""
 
     asks: dict[str, type[ReasonForm]] = {}
+    restore_kind: RecordChange
 
     def change_kind(self, request, obj) -> RecordChange | None:
         """The kind of request that a change of ``obj`` by this person needs; None: he may save it."""
@@ -114,6 +115,18 @@ class ProposesMixin:
             return HttpResponseRedirect(self._url("change", obj.pk))
         return self.submit(request, obj, kind.code, values, request.POST.get("reason", ""))
 
+    def restore_view(self, request, object_id, version):
+        """An old version is asked back like any other change."""
+        from crm.admin import versions
+
+        obj = self.visible_object(request, object_id)
+        if request.method != "POST":
+            raise Http404
+        if not self.has_change_permission(request, obj):
+            raise PermissionDenied
+        values = {"fields": versions.restoring(obj, version), "parts": []}
+        return self.proposal_page(request, obj, self.kind_of(self.restore_kind, values), values)
+
     # --- Other requests ----------------------------------------------------------------------------------------------
 
     def ask_view(self, request, object_id, kind):
@@ -166,6 +179,7 @@ class ProposesMixin:
         name, view = f"{self.opts.app_label}_{self.opts.model_name}", self.admin_site.admin_view
         return [
             path("<path:object_id>/propose/", view(self.propose_view), name=f"{name}_propose"),
+            path("<path:object_id>/history/<int:version>/restore/", view(self.restore_view), name=f"{name}_restore"),
             path("<path:object_id>/ask/<str:kind>/", view(self.ask_view), name=f"{name}_ask"),
             *super().get_urls(),
         ]

@@ -85,7 +85,9 @@ class Stamped(models.Model):
         changes = audit.diff(before, after) | self._secret_changes(stored, names)
         if not changes:
             if names and not names <= {field.name for field in audit.tracked_fields(type(self))}:
+                self.skip_history_when_saving = True
                 super().save(*args, **kwargs)
+                del self.skip_history_when_saving
             return
         if stored.lock_version != self.lock_version:
             raise StaleRecord(self, changes)

@@ -74,6 +74,7 @@ class CustomerAdmin(ProposesMixin, ModelAdmin):
     autocomplete_fields = ["real_customer"]
     inlines = [ContactInline, BankAccountInline, ShippingMarkInline, CustomerLinkInline, StagePeriodInline]
     asks = {REVIEW.code: ReviewForm, STAGE.code: StageForm, DELETION.code: ReasonForm}
+    restore_kind = CHANGE
     actions = ["approve_selected"]
     fieldsets = [
         (

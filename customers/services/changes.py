@@ -4,12 +4,18 @@ Source: eplus ``changeFlag``, ``changeStatus``, ``ver`` and ``getChangeEffect``.
 """
 
 from crm import approvals
+from crm.approvals import Effect
 from crm.policies import policy_for
+from crm.registries import Registry
 from customers.models import ChangeStatus, Customer, ReviewStatus
 
 UNDER_CONTROL = (ReviewStatus.APPROVED, ReviewStatus.SUSPENDED)
 CHANGE, CREDIT, PATH = "customer.change", "customer.credit", "customer.path"
 CHANGES = (CHANGE, CREDIT, PATH)
+
+# 变更影响: what a request about a customer affects, ``provider(customer, values, user) -> [Effect]``;
+# upper apps add the documents they know of
+EFFECTS = Registry("effects of a request about a customer")
 
 
 def is_controlled(review_status, user) -> bool:
@@ -22,3 +28,15 @@ def mark(customer, status) -> None:
     still_open = approvals.pending_about(customer).filter(kind__in=CHANGES).exists()
     customer.change_status = ChangeStatus.PENDING if still_open else status
     customer.save(update_fields=["change_status"])
+
+
+def other_requests(customer, values, user) -> list[Effect]:
+    """What else waits for approval about the same customer."""
+    return [
+        Effect(str(other), text=f"{other.applicant}提交", link=approvals.link(other))
+        for other in approvals.pending_about(customer).select_related("applicant")
+        if other.values != values
+    ]
+
+
+EFFECTS.add("approvals", other_requests)

@@ -10,7 +10,6 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from itertools import product
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -28,6 +27,7 @@ from crm.approvals.rows import RequestPolicy
 from crm.models import Role, User
 from crm.policies import PersonalPolicy, SharedPolicy, policy_for, registered
 from crm.transitions import declared
+from tests.browsing import FormReader
 from tests.cast import Row, World
 
 # what stands for a parameter of an address, besides the record itself
@@ -555,7 +555,7 @@ def newest_version(obj) -> int:
 
 def form_values(response, model) -> dict:
     """What a browser would send back from the change form of ``model`` that nobody touched."""
-    reader = _FormReader(f"{model._meta.model_name}_form")
+    reader = FormReader(f"{model._meta.model_name}_form")
     reader.feed(response.content.decode())
     return {name: value for name, value in reader.values.items() if "__prefix__" not in name}
 
@@ -570,50 +570,3 @@ def csv_upload(rows) -> dict:
     lines = [",".join(rows[0]) if rows else "id", *(",".join(map(str, row.values())) for row in rows)]
     content = "\n".join(lines).encode()
     return {name: SimpleUploadedFile("rows.csv", content, "text/csv") for name in ("file", "import_file")}
-
-
-class _FormReader(HTMLParser):
-    """The successful controls of one form, as HTML defines them."""
-
-    def __init__(self, form_id):
-        super().__init__()
-        self.form_id, self.values = form_id, {}
-        self._inside, self._select, self._text = False, None, None
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        name = given.get("name")
-        if tag == "form":
-            self._inside = given.get("id") == self.form_id
-        elif not self._inside:
-            return
-        elif tag == "select":
-            self._select = name
-        elif tag == "option" and self._select and "selected" in given:
-            self._keep(self._select, given.get("value", ""))
-        elif tag == "textarea":
-            self._text = name
-            self.values[name] = ""
-        elif tag == "input" and name and given.get("type") not in ("submit", "file", "button"):
-            if given.get("type") not in ("checkbox", "radio"):
-                self._keep(name, given.get("value", ""))
-            elif "checked" in given:
-                self._keep(name, given.get("value", "on"))
-
-    def _keep(self, name, value):
-        known = self.values.get(name)
-        self.values[name] = value if known is None else [*(known if isinstance(known, list) else [known]), value]
-
-    def handle_data(self, data):
-        if self._text:
-            self.values[self._text] += data
-
-    def handle_endtag(self, tag):
-        if tag == "form":
-            self._inside = False
-        elif tag == "select":
-            self._select = None
-        elif tag == "textarea":
-            if self._text:
-                self.values[self._text] = self.values[self._text].removeprefix("\n").removeprefix("\r\n")
-            self._text = None

@@ -84,3 +84,8 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   history.back();
 });
+
+// --- A choice that takes effect at once
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.("select[data-submit]")) event.target.form.submit();
+});
