@@ -104,9 +104,8 @@ class RecordChange(Kind):
     def _lines(self, words, model, fields, present, user):
         hidden = policy_for(model).hidden_fields(user)
         lines = []
-        for name, (old, new) in fields.items():
-            if name in hidden:
-                continue
+        for name in sorted(fields.keys() - hidden, key=_places(model).index):
+            old, new = fields[name]
             current = (present or {}).get(name, old)
             moved = current not in (old, new) and not (_blank(current) and _blank(old))
             lines.append(
@@ -144,6 +143,11 @@ class RecordChange(Kind):
         m2m = set_values(row, part["fields"])
         validate(row, part["fields"] if row.pk else None)
         row.save(m2m=m2m, remark=remark)
+
+
+def _places(model) -> list[str]:
+    """The fields in the order in which people know them."""
+    return [column.name for column in model._meta.get_fields() if hasattr(column, "verbose_name")]
 
 
 def state_of(row, names) -> dict:

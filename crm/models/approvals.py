@@ -116,18 +116,18 @@ class ApprovalRequest(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="approval_requests", verbose_name="申请人"
     )
     reason = models.CharField("申请原因", max_length=500, blank=True, default="")
-    values = models.JSONField("申请内容", default=dict)
+    values = models.JSONField("申请内容", default=dict, blank=True)
     base_version = models.PositiveIntegerField("提交时的版本", default=0)
     amount = models.DecimalField("涉及金额（元）", max_digits=20, decimal_places=2, null=True, blank=True)
     digest = models.CharField("内容摘要", max_length=64)
-    chain = models.JSONField("审批级次", default=list)
+    chain = models.JSONField("审批级次", default=list, blank=True)
     level = models.PositiveSmallIntegerField("当前级次", default=1)
     state = models.CharField("状态", max_length=10, choices=State.choices, default=State.PENDING)
     created_at = models.DateTimeField("提交时间", default=timezone.now)
     closed_at = models.DateTimeField("办结时间", null=True, blank=True)
 
     class Meta:
-        verbose_name = verbose_name_plural = "审批"
+        verbose_name, verbose_name_plural = "审批", "我的审批"
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [("reassign_approvalrequest", "改派审批")]

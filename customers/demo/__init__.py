@@ -5,11 +5,12 @@ from decimal import Decimal
 from itertools import groupby
 from random import Random
 
-from crm import actor, numbering, ownership, records, text, transitions
+from crm import actor, numbering, ownership, text, transitions
 from crm.demo import BATCH, HISTORY_DAYS, Demo, builders, desk
 from crm.models import Company, Department, DictionaryItem, Operation, User
 from crm.policies import GRANTED_ACTIONS
 from customers.demo import words
+from customers.demo.requests import write_requests
 from customers.models import (
     BUSINESS_TYPES,
     BankAccount,
@@ -411,10 +412,7 @@ class Story:
 
         owned = [c for c in self.customers if c.owner and c.review_status == ReviewStatus.APPROVED]
         managers = {department.name: department.manager for department in Department.objects.select_related("manager")}
-        level = self.dictionary["level", "A"]
-        for customer in random.sample(owned, min(len(owned), 15)):
-            self._edit(customer, customer.owner, remark="电话沟通：本季度有追加采购计划。", level=level)
-            self._edit(customer, managers[customer.owner.department.name], credit_rating=5, satisfaction=5)
+        write_requests(self)
 
         for customer in random.sample(owned, min(len(owned), 6)):
             team = customer.owner.department.name
@@ -423,10 +421,3 @@ class Story:
             if heirs:
                 with actor.acting(manager, ip=desk(manager)):
                     ownership.set_owner(customer, heirs[0], by=manager, reason="区域调整")
-
-    def _edit(self, customer, by, **values):
-        stored = Customer.objects.get(pk=customer.pk)
-        for name, value in values.items():
-            setattr(stored, name, value)
-        with actor.acting(by, ip=desk(by)):
-            records.save(stored, by=by)
