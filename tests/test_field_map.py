@@ -39,6 +39,7 @@ FINISHED = {
     ("eplus-crm", "BANK_ACCOUNT"),
     ("eplus-crm", "MARK"),
     ("eplus-crm", "CATEGORY"),
+    ("eplus-crm", "STAGE_HISTORY"),
     ("information-tracking", "contacts"),
     ("java-crm", "t_customer"),
     ("java-crm", "t_customer_linkman"),
@@ -55,9 +56,6 @@ AWAITED = {
         "creditLimit",
         "(annex)",
         "(picture)",
-        "changeFlag",
-        "changeStatus",
-        "ver",
     },
 }
 # columns that held more characters than ours, and why that is enough
@@ -207,7 +205,7 @@ def test_no_text_is_cut(source):
 # --- Through the form ------------------------------------------------------------------------------------------------
 
 BOOKKEEPING = {"created_at", "created_by", "updated_at", "updated_by", "is_valid"}
-BY_BUTTON = {"owner", "review_status", "deal_status", "stage"}
+BY_BUTTON = {"owner", "review_status", "deal_status", "stage", "change_status", "version_no"}
 
 
 def targets(model):

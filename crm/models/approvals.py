@@ -197,11 +197,16 @@ class ApprovalDecision(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="操作人"
     )
     to_user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", verbose_name="转交给"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="转交给",
     )
     comment = models.CharField("意见", max_length=500, blank=True, default="")
     digest = models.CharField("所见内容摘要", max_length=64, blank=True, default="")
-    ip = models.GenericIPAddressField("IP 地址", null=True)
+    ip = models.GenericIPAddressField("IP 地址", null=True, blank=True)
     created_at = models.DateTimeField("时间", default=timezone.now)
 
     objects = AppendOnlyQuerySet.as_manager()
