@@ -6,6 +6,7 @@ history, attachments, search, API and jobs ask here and nowhere else, always by 
 A person needs two things: the model permission (from an active role) and the row. For owned records the row right is
 the guardian grant of that person on that record, read from the model's direct-foreign-key permission table; a wider
 data scope of the role that gives the permission (department, department and below, all) widens it through the owner.
+What a role's scope adds may be narrowed by ``ROW_LIMITS`` (customers of certain categories); the grants never are.
 """
 
 from dataclasses import dataclass, field
@@ -13,21 +14,35 @@ from dataclasses import dataclass, field
 from django.contrib.auth.models import Permission
 from django.db.models import Q, QuerySet
 
+from crm.registries import Registry
+
 GRANTED_ACTIONS = ("view", "change", "delete")
 # the row right that an action needs; whatever is not listed changes the record, and only owners hold "delete"
 _GRANT_BEHIND = {"view": "view", "export": "view", "delete": "delete", "assign": "delete", "share": "delete"}
 HIDDEN_LABEL = "（无权查看）"
 MAX_LITERAL_IDS = 1000
 
+# asked with (model, ids of roles): ``{role id: ids of the rows of model that its data scope may reach}`` or None
+ROW_LIMITS = Registry("row limits of roles")
+
 _registry: dict[type, "Policy"] = {}
 
 
 @dataclass
 class Access:
-    """What one person's active roles allow: ``{"app.codename": widest data scope}``; read once per user object."""
+    """What one person's active roles allow, read once per user object.
+
+    ``scopes`` is ``{"app.codename": widest data scope}``, ``roles`` says which role gives it (0: the person himself).
+    """
 
     scopes: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, dict[int, int]] = field(default_factory=dict)
     department_members: dict[int, list[int]] = field(default_factory=dict)
+    row_limits: dict[type, dict[int, list]] = field(default_factory=dict)
+
+    def add(self, permission, role, scope):
+        self.scopes[permission] = max(scope, self.scopes.get(permission, 0))
+        self.roles.setdefault(permission, {})[role] = scope
 
 
 def access(user) -> Access:
@@ -39,15 +54,39 @@ def access(user) -> Access:
         return known
     known = Access()
     if user.is_active and not user.is_anonymous:
-        for scope, app, codename in Role.objects.filter(user=user, is_active=True).values_list(
-            "data_scope", "permissions__content_type__app_label", "permissions__codename"
+        for role, scope, app, codename in Role.objects.filter(user=user, is_active=True).values_list(
+            "pk", "data_scope", "permissions__content_type__app_label", "permissions__codename"
         ):
-            name = f"{app}.{codename}"
-            known.scopes[name] = max(scope, known.scopes.get(name, 0))
+            known.add(f"{app}.{codename}", role, scope)
         for app, codename in user.user_permissions.values_list("content_type__app_label", "codename"):
-            known.scopes.setdefault(f"{app}.{codename}", DataScope.SELF)
+            known.add(f"{app}.{codename}", 0, DataScope.SELF)
     user._access = known
     return known
+
+
+def row_limits(user, model) -> dict[int, list]:
+    """``{role id: [ids of the rows that its scope may reach, …]}`` of those roles of ``user`` that are limited."""
+    known = access(user)
+    if model not in known.row_limits:
+        roles = {role for given in known.roles.values() for role in given} - {0}
+        found: dict[int, list] = {}
+        for answer in ROW_LIMITS.ask(model, roles).values() if roles else ():
+            for role, ids in answer.items():
+                found.setdefault(role, []).append(ids)
+        known.row_limits[model] = found
+    return known.row_limits[model]
+
+
+def unlimited_scopes(user) -> dict[str, int]:
+    """``{"app.codename": data scope}`` that ``user`` may hand on: a role limited to some rows counts as 本人."""
+    from crm.models import DataScope
+
+    owned_models = [model for model, policy in _registry.items() if isinstance(policy, OwnedPolicy)]
+    limited = {role for model in owned_models for role in row_limits(user, model)}
+    return {
+        name: max(DataScope.SELF if role in limited else scope for role, scope in roles.items())
+        for name, roles in access(user).roles.items()
+    }
 
 
 def members_in_scope(user, scope) -> list[int]:
@@ -175,28 +214,56 @@ class OwnedPolicy(Policy):
         ).values("pk")[:1]
         return self.grants.objects.filter(user_id=user.pk, permission_id=permission).values("content_object_id")
 
+    def reaches(self, user, action) -> tuple[int | None, list[tuple[int, list]]]:
+        """The widest data scope that nothing narrows, and ``[(scope, ids of rows)]`` of limited roles that add to it.
+
+        ``(None, [])`` without the model permission.
+        """
+        from crm.models import DataScope
+
+        widest = self.scope(user, action)
+        if widest is None or user.is_superuser:
+            return widest, []
+        limits = row_limits(user, self.model)
+        given = access(user).roles[self.permission(action)]
+        free = max((scope for role, scope in given.items() if role not in limits), default=DataScope.SELF)
+        return free, [(scope, limits[role]) for role, scope in given.items() if role in limits and scope > free]
+
     def restrict(self, rows, user, action, path="") -> QuerySet:
         """``rows`` reduced to those whose owned record (at ``path``) is within the reach of ``user``."""
         from crm.models import DataScope
 
-        scope = self.scope(user, action)
-        if scope is None:
+        free, narrowed = self.reaches(user, action)
+        if free is None:
             return rows.none()
-        if scope == DataScope.ALL:
+        if free == DataScope.ALL:
             return rows
+        key, prefix = (f"{path}_id", f"{path}__") if path else ("pk", "")
+        reach = self._within(user, action, free, key, prefix)
+        for scope, limits in narrowed:
+            inside = Q()
+            for ids in limits:
+                inside &= Q(**{f"{key}__in": ids})
+            if scope != DataScope.ALL:
+                inside &= Q(**{f"{prefix}owner_id__in": members_in_scope(user, scope)})
+            reach |= inside
+        return rows.filter(reach)
+
+    def _within(self, user, action, scope, key, prefix) -> Q:
+        """Rows granted to ``user``, and those of the owners whom ``scope`` (short of 全部) reaches."""
+        from crm.models import DataScope
+
         granted = self.granted(user, action)
-        key = f"{path}_id" if path else "pk"
         if scope == DataScope.SELF:
-            return rows.filter(**{f"{key}__in": granted})
+            return Q(**{f"{key}__in": granted})
         owners = members_in_scope(user, scope)
-        prefix = f"{path}__" if path else ""
         shared = list(
             granted.exclude(content_object__owner__in=owners).values_list("content_object_id", flat=True)[
                 : MAX_LITERAL_IDS + 1
             ]
         )
         reach = shared if len(shared) <= MAX_LITERAL_IDS else granted
-        return rows.filter(Q(**{f"{prefix}owner_id__in": owners}) | Q(**{f"{key}__in": reach}))
+        return Q(**{f"{prefix}owner_id__in": owners}) | Q(**{f"{key}__in": reach})
 
     def visible_to(self, user, action="view"):
         return self.restrict(self.rows(), user, action)
@@ -209,11 +276,15 @@ class OwnedPolicy(Policy):
 
 
 class ChildPolicy(Policy):
-    """Records that follow their root: to see one needs view on the root, everything else needs change on it."""
+    """Records that follow their root: to see one needs view on the root, everything else needs ``writes_with`` on it.
 
-    def __init__(self, model, *, of, **options):
+    ``writes_with="view"`` is for what others than the root's editors keep up: finance sets limits of customers whose
+    data it may not change.
+    """
+
+    def __init__(self, model, *, of, writes_with="change", **options):
         super().__init__(model, **options)
-        self.path = of
+        self.path, self.writes_with = of, writes_with
 
     @property
     def root_policy(self) -> OwnedPolicy:
@@ -225,15 +296,13 @@ class ChildPolicy(Policy):
     def visible_to(self, user, action="view"):
         if not self.allows(user, action):
             return self.model._default_manager.none()
-        root_action = action if action in ("view", "export") else "change"
-        rows = self.root_policy.restrict(
-            self.rows(), user, "view" if root_action == "export" else root_action, self.path
-        )
+        root_action = "view" if action in ("view", "export") else self.writes_with
+        rows = self.root_policy.restrict(self.rows(), user, root_action, self.path)
         return rows.filter(**{f"{self.path}__is_valid": True})
 
     def may_add_to(self, user, root) -> bool:
         """Whether ``user`` may add one of these to ``root``."""
-        return self.allows(user, "add") and self.root_policy.may(user, "change", root)
+        return self.allows(user, "add") and self.root_policy.may(user, self.writes_with, root)
 
     def root_of(self, instance):
         for step in self.path.split("__"):
@@ -265,7 +334,7 @@ class LogPolicy(Policy):
         from crm import audit
         from crm.models import DataScope
 
-        scope = policy.scope(user, "view")
+        scope, _ = policy.reaches(user, "view")
         if scope is None:
             return Q(pk__in=[])
         parts = [
@@ -284,8 +353,8 @@ def owned(model, *, grants, **options):
     return _register(model, OwnedPolicy(model, grants=grants, **options))
 
 
-def child(model, *, of, **options):
-    return _register(model, ChildPolicy(model, of=of, **options))
+def child(model, *, of, writes_with="change", **options):
+    return _register(model, ChildPolicy(model, of=of, writes_with=writes_with, **options))
 
 
 def shared(model, **options):

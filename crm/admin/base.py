@@ -113,7 +113,7 @@ class ScopedMixin:
         if related not in registered():
             return super().get_field_queryset(db, db_field, request)
         if isinstance(self.policy, ChildPolicy) and db_field.name == self.policy.path:
-            rows = self.policy.root_policy.visible_to(request.user, "change")
+            rows = self.policy.root_policy.visible_to(request.user, self.policy.writes_with)
         else:
             rows = policy_for(related).choices_for(request.user)
         ordering = related._meta.ordering
@@ -483,9 +483,10 @@ class InlineMixin(ScopedMixin):
         if obj is None or not obj.pk:
             return True
         remembered = request.__dict__.setdefault("_answers", {})
-        key = (type(obj), "change", obj.pk)
+        needed = self.policy.writes_with if isinstance(self.policy, ChildPolicy) else "change"
+        key = (type(obj), needed, obj.pk)
         if key not in remembered:
-            remembered[key] = policy_for(type(obj)).may(request.user, "change", obj)
+            remembered[key] = policy_for(type(obj)).may(request.user, needed, obj)
         return remembered[key]
 
     def get_formset(self, request, obj=None, **kwargs):

@@ -12,7 +12,7 @@ from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import ChoiceFilter, SharedFilter
 from crm.admin.forms import RecordForm
 from crm.models import Role, User
-from crm.policies import access
+from crm.policies import access, unlimited_scopes
 from crm.widgets import PermissionMatrix
 
 
@@ -20,7 +20,7 @@ def beyond(user, roles) -> list[int]:
     """Ids of those ``roles`` that hold a right, or reach rows, which ``user`` has not himself."""
     if user.is_superuser:
         return []
-    scopes = access(user).scopes
+    scopes = unlimited_scopes(user)
     return [
         role.pk
         for role in roles.prefetch_related("permissions__content_type")
@@ -166,7 +166,7 @@ class RoleForm(RecordForm):
         return cleaned
 
     def _refuse_beyond(self, cleaned):
-        scopes = access(self.user).scopes
+        scopes = unlimited_scopes(self.user)
         scope = cleaned.get("data_scope") or 0
         held = set(self.instance.permissions.all()) if self.instance.pk else set()
         idle = not self.instance.pk or not self.instance.is_active
