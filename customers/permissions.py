@@ -6,17 +6,24 @@ from crm.roles import allow
 from customers.models import (
     BankAccount,
     Contact,
+    CreditLimit,
+    CreditReservation,
+    CreditRule,
     Customer,
     CustomerCategory,
     CustomerLink,
+    CustomerPath,
     CustomerUserObjectPermission,
     RealCustomer,
+    RoleCategory,
     ShippingMark,
     StagePeriod,
     StagePolicy,
     Tag,
+    TemporaryCredit,
 )
 from customers.services import changes
+from customers.services.categories import limits_of_roles
 
 
 class ControlledPolicy(ChildPolicy):
@@ -36,7 +43,7 @@ class ControlledPolicy(ChildPolicy):
 
 
 policies.owned(Customer, grants=CustomerUserObjectPermission)
-FREE_PARTS, CONTROLLED_PARTS = (Contact, ShippingMark, CustomerLink), (BankAccount,)
+FREE_PARTS, CONTROLLED_PARTS = (Contact, ShippingMark, CustomerLink), (BankAccount, CustomerPath)
 PARTS = FREE_PARTS + CONTROLLED_PARTS
 for model in (*FREE_PARTS, StagePeriod):
     policies.child(model, of="customer")
@@ -47,6 +54,24 @@ policies.shared(StagePolicy)
 for model in SHARED:
     policies.shared(model)
 
+# finance keeps up the credit of customers whose data it may not change
+CREDIT = (CreditLimit, TemporaryCredit, CreditReservation)
+for model in CREDIT:
+    policies.child(model, of="customer", writes_with="view")
+policies.shared(CreditRule)
+
+
+class RoleCategoryPolicy(policies.SharedPolicy):
+    """Nobody whose own reach is narrowed changes what narrows it."""
+
+    def scope(self, user, action):
+        narrowed = action != "view" and not user.is_superuser and policies.row_limits(user, Customer)
+        return None if narrowed else super().scope(user, action)
+
+
+policies.register(RoleCategory, RoleCategoryPolicy(RoleCategory))
+policies.ROW_LIMITS.add("categories", limits_of_roles)
+
 SELLERS = "销售 销售主管 销售总监"
 allow(SELLERS, Customer, "add change view import export share")
 allow("销售主管 销售总监", Customer, "assign delete")
@@ -56,12 +81,23 @@ allow("管理员", Customer, "add change delete view import export assign share 
 for model in PARTS:
     allow(SELLERS + " 管理员", model, "add change delete view")
     allow("审批人 审计", model, "view")
-for model in (Contact, BankAccount, ShippingMark):
+for model in (Contact, BankAccount, ShippingMark, CustomerPath):
     allow(SELLERS + " 管理员", model, "import export")
     allow("审批人 审计", model, "export")
 for model in (Contact, ShippingMark):
     allow("客服 财务 市场", model, "view")
 allow("财务", BankAccount, "view")
+allow("财务", CustomerPath, "view export")
+allow(SELLERS + " 审批人 审计", CreditLimit, "view")
+allow("审批人 审计", CreditLimit, "export")
+allow("财务 管理员", CreditLimit, "add change delete view import export")
+allow("财务 管理员", TemporaryCredit, "add change delete view export")
+allow("财务 管理员", CreditReservation, "change view export")
+for model in (TemporaryCredit, CreditReservation, CreditRule):
+    allow(SELLERS + " 审批人 审计", model, "view")
+allow("财务 管理员", CreditRule, "add change view")
+allow("管理员", RoleCategory, "add change delete view")
+allow("审计", RoleCategory, "view")
 for model in SHARED:
     allow(SELLERS + " 客服 财务 市场 审批人 审计", model, "view")
     allow("管理员", model, "add change delete view import export")

@@ -39,15 +39,21 @@ from crm.models import (
 from customers.models import (
     BankAccount,
     Contact,
+    CreditLimit,
+    CreditReservation,
+    CreditRule,
     Customer,
     CustomerCategory,
     CustomerLink,
+    CustomerPath,
     RealCustomer,
+    RoleCategory,
     ShippingMark,
     Stage,
     StagePeriod,
     StagePolicy,
     Tag,
+    TemporaryCredit,
 )
 
 _numbers = count(1)
@@ -154,7 +160,31 @@ FACTORIES = {
         "linked": one(Customer),
         "type": one(DictionaryItem, type="link_type"),
     },
+    CustomerPath: lambda n: {
+        "customer": one(Customer),
+        "scenario": one(DictionaryItem, type="path_scenario"),
+        "path": one(CompanyPath),
+    },
+    CreditLimit: lambda n: {"customer": one(Customer), "currency": "CNY", "amount": "100000"},
+    CreditReservation: lambda n: {
+        "customer": one(Customer),
+        "currency": "CNY",
+        "amount": "100",
+        "rate": "1",
+        "source": "合同",
+        "reference": f"HT{n:06}",
+    },
+    CreditRule: lambda n: {"rating": n, "max_amount": "1000000"},
+    TemporaryCredit: lambda n: {
+        "customer": one(Customer),
+        "currency": "CNY",
+        "amount": "5000",
+        "valid_until": timezone.localdate() + timedelta(days=7),
+        "reason": f"旺季备货{n}",
+        "approved_by": one(User),
+    },
     RealCustomer: lambda n: {"code": f"RC{n}", "name": f"真实客户{n}"},
+    RoleCategory: lambda n: {"role": one(Role), "category": one(CustomerCategory)},
     ShippingMark: lambda n: {"customer": one(Customer), "content": f"唛头{n}"},
     StagePeriod: lambda n: {
         "customer": one(Customer),

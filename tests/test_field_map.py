@@ -19,7 +19,16 @@ from django.urls import reverse
 
 from crm.fields import DictionaryField, MultiChoiceField, PhoneField
 from crm.models import DictionaryItem, User
-from customers.models import BankAccount, Contact, Customer, CustomerCategory, RealCustomer, ShippingMark
+from customers.models import (
+    BankAccount,
+    Contact,
+    CreditLimit,
+    Customer,
+    CustomerCategory,
+    CustomerPath,
+    RealCustomer,
+    ShippingMark,
+)
 from tests.factories import make
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +48,8 @@ FINISHED = {
     ("eplus-crm", "BANK_ACCOUNT"),
     ("eplus-crm", "MARK"),
     ("eplus-crm", "CATEGORY"),
+    ("eplus-crm", "COMPANY_PATH"),
+    ("eplus-crm", "CREDIT_HISTORY"),
     ("eplus-crm", "STAGE_HISTORY"),
     ("information-tracking", "contacts"),
     ("java-crm", "t_customer"),
@@ -52,8 +63,6 @@ AWAITED = {
     ("dms-customer", "customer"): {"app_id", "app_secret", "contract_id", "contract_name", "attached_id", "file_name"},
     ("fastapi-crm", "crm_customer"): {"sea_time"},
     ("eplus-crm", "CUSTOMER"): {
-        "creditFlag",
-        "creditLimit",
         "(annex)",
         "(picture)",
     },
@@ -254,7 +263,19 @@ def stored(obj, field):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("model", [Customer, Contact, BankAccount, ShippingMark, RealCustomer, CustomerCategory])
+@pytest.mark.parametrize(
+    "model",
+    [
+        Customer,
+        Contact,
+        CreditLimit,
+        CustomerPath,
+        BankAccount,
+        ShippingMark,
+        RealCustomer,
+        CustomerCategory,
+    ],
+)
 def test_every_mapped_value_is_written_and_read_through_the_form(model, browse):
     request = RequestFactory().get("/")
     request.user = make(User, is_superuser=True)

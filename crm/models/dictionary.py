@@ -21,6 +21,8 @@ class DictionaryType(models.TextChoices):
     POSITION = "position", "职位"
     PREFERENCE = "preference", "沟通偏好"
     LINK_TYPE = "link_type", "客户关联类型"
+    PATH_SCENARIO = "path_scenario", "业务场景"
+    SERVICE_LEVEL = "service_level", "服务标准"
 
 
 class DictionaryItem(Record):

@@ -14,8 +14,11 @@ from crm.admin.filters import (
 )
 from crm.admin.proposals import ProposesMixin, ReasonForm
 from crm.admin.trees import TreeAdmin
+from crm.exchange import money
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
+from customers.admin.credit import CreditLimitInline, CreditPages
 from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
+from customers.admin.paths import CustomerPathInline
 from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, change_kind
 from customers.models import Customer, CustomerCategory, RealCustomer, ReviewStatus, Tag
 from customers.resources.accounts import CustomerResource, RealCustomerResource
@@ -34,7 +37,7 @@ class ReviewForm(ReasonForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ProposesMixin, ModelAdmin):
+class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
     nav_icon, nav_order, in_palette = "apartment", 10, True
     head_labels = ("level_name", "stage_name", "review_name", "deal_name")
     empty_hint = "可以新建一个，也可以用右上角的“导入”把现有的 Excel 名单导进来。"
@@ -72,7 +75,15 @@ class CustomerAdmin(ProposesMixin, ModelAdmin):
     search_fields = ["name", "short_name", "code", "phone", "contacts__mobile"]
     search_help_text = "名称、简称、代码、电话、联系人手机"
     autocomplete_fields = ["real_customer"]
-    inlines = [ContactInline, BankAccountInline, ShippingMarkInline, CustomerLinkInline, StagePeriodInline]
+    inlines = [
+        ContactInline,
+        CreditLimitInline,
+        CustomerPathInline,
+        BankAccountInline,
+        ShippingMarkInline,
+        CustomerLinkInline,
+        StagePeriodInline,
+    ]
     asks = {REVIEW.code: ReviewForm, STAGE.code: StageForm, DELETION.code: ReasonForm}
     restore_kind = CHANGE
     actions = ["approve_selected"]
@@ -104,7 +115,7 @@ class CustomerAdmin(ProposesMixin, ModelAdmin):
                     ("trade_terms", "transport"),
                     ("invoice_title", "tax_rate"),
                     ("notify_email", "billing_email"),
-                    "is_sinosure",
+                    ("is_sinosure", "is_credit_enabled"),
                 ],
             },
         ),
@@ -240,10 +251,24 @@ class RealCustomerAdmin(ModelAdmin):
 @admin.register(CustomerCategory)
 class CustomerCategoryAdmin(TreeAdmin):
     nav_icon, nav_order = "category", 40
-    list_display = ["tree_name", "sort", "remark"]
+    list_display = ["tree_name", "credit", "payment_days", "service_level", "sort", "remark"]
+    list_select_related = ["service_level"]
     empty_hint = "可以分多级，例如“按渠道 / 线上渠道”；一个客户可以属于多个分类。"
     search_fields = ["name"]
-    fieldsets = [(None, {"fields": [("name", "parent"), "sort", "remark"]})]
+    fieldsets = [
+        (None, {"fields": [("name", "parent"), "sort", "remark"]}),
+        (
+            "客户待遇",
+            {
+                "fields": [("credit_amount", "credit_currency"), ("payment_days", "service_level")],
+                "description": "该分类客户的默认值；留空的沿用上级分类。",
+            },
+        ),
+    ]
+
+    @display(description="默认信用额度")
+    def credit(self, obj):
+        return None if obj.credit_amount is None else money(obj.credit_amount, obj.credit_currency)
 
 
 @admin.register(Tag)

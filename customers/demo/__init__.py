@@ -9,7 +9,7 @@ from crm import actor, numbering, ownership, text, transitions
 from crm.demo import BATCH, HISTORY_DAYS, Demo, builders, desk
 from crm.models import Company, Department, DictionaryItem, Operation, User
 from crm.policies import GRANTED_ACTIONS
-from customers.demo import words
+from customers.demo import credit, words
 from customers.demo.requests import write_requests
 from customers.models import (
     BUSINESS_TYPES,
@@ -76,6 +76,7 @@ def build_customers(demo: Demo) -> dict[str, int]:
         "唛头": len(story.write_marks()),
         "客户关联": len(story.write_links()),
         "真实客户": len(story.real_customers),
+        **credit.Credit(story).write(),
     }
     story.share()
     demo.recent.append(story.live_today)
@@ -117,11 +118,16 @@ class Story:
 
     def _write_categories(self, stamp):
         tops = self.demo.create(
-            [CustomerCategory(name=name, sort=sort * 10, **stamp) for sort, name in enumerate(CATEGORIES, 1)]
+            [
+                CustomerCategory(name=name, sort=sort * 10, **credit.terms_of(name, self.dictionary), **stamp)
+                for sort, name in enumerate(CATEGORIES, 1)
+            ]
         )
         nodes = self.demo.create(
             [
-                CustomerCategory(name=name, parent=top, sort=sort * 10, **stamp)
+                CustomerCategory(
+                    name=name, parent=top, sort=sort * 10, **credit.terms_of(name, self.dictionary), **stamp
+                )
                 for top in tops
                 for sort, name in enumerate(CATEGORIES[top.name], 1)
             ]
@@ -167,6 +173,8 @@ class Story:
             group = list(group)
             for customer, code in zip(group, numbering.take("customer", len(group), day=month), strict=True):
                 customer.code = code
+        for customer in self.customers:
+            customer.is_credit_enabled = credit.is_enabled(customer)
         pairs = zip(self.customers, self.profiles, strict=True)
         categories = [self._categories_of(customer, profile) for customer, profile in pairs]
         tags = [self.random.sample(self.tags, self.random.choice((0, 0, 1, 1, 2))) for _ in self.customers]

@@ -13,23 +13,38 @@ from customers.models.accounts import (
     Stars,
     Tag,
 )
+from customers.models.categories import RoleCategory
 from customers.models.contacts import BankAccount, Contact, Sex, ShippingMark
+from customers.models.credit import (
+    CreditLimit,
+    CreditReservation,
+    CreditRule,
+    ReservationState,
+    TemporaryCredit,
+)
 from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
+from customers.models.paths import CustomerPath
 
 __all__ = [
     "BUSINESS_TYPES",
     "BankAccount",
     "ChangeStatus",
     "Contact",
+    "CreditLimit",
+    "CreditReservation",
+    "CreditRule",
     "Customer",
     "CustomerCategory",
     "CustomerLink",
+    "CustomerPath",
     "CustomerUserObjectPermission",
     "DealStatus",
     "Kind",
     "Priority",
     "RealCustomer",
+    "ReservationState",
     "ReviewStatus",
+    "RoleCategory",
     "Sex",
     "ShippingMark",
     "Stage",
@@ -37,4 +52,5 @@ __all__ = [
     "StagePolicy",
     "Stars",
     "Tag",
+    "TemporaryCredit",
 ]

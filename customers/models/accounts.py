@@ -101,9 +101,27 @@ class RealCustomer(Record):
 
 
 class CustomerCategory(TreeRecord):
-    """A node of the tree of customer categories. Source: eplus ``CrmCategoryApi``."""
+    """A node of the tree of customer categories. Source: eplus ``CrmCategoryApi``.
+
+    It carries the default credit policy and service level of its customers; what it leaves blank, its parent says
+    (``customers.services.categories.terms``).
+    """
 
     name = models.CharField("分类名称", max_length=100)
+    credit_amount = models.DecimalField(
+        "默认信用额度",
+        max_digits=18,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="该分类客户申请额度时的建议值；留空则沿用上级分类。",
+    )
+    credit_currency = models.CharField("额度币种", max_length=3, choices=Currency.choices, default=Currency.CNY)
+    payment_days = models.PositiveSmallIntegerField(
+        "默认账期（天）", null=True, blank=True, validators=[MaxValueValidator(720)]
+    )
+    service_level = DictionaryField("服务标准", type="service_level")
 
     business_source = BusinessSource.CUSTOMER
 
@@ -203,6 +221,9 @@ class Customer(FSMModelMixin, OwnedRecord):
         validators=[MinValueValidator(0), MaxValueValidator(100)],
     )
     is_sinosure = models.BooleanField("中信保客户", default=False)
+    is_credit_enabled = models.BooleanField(
+        "启用信用额度", default=False, help_text="启用后，签约和下单不得超过信用额度；未启用则不检查。"
+    )
 
     licence_no = models.CharField("营业执照注册号", max_length=50, blank=True, default="")
     licence_key = KeyField(source="licence_no", max_length=64, db_index=True)

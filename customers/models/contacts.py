@@ -39,6 +39,7 @@ class CustomerPart(Record):
 
     business_source = BusinessSource.CONTACT
     audit_exclude = ("default_of",)
+    default_within: tuple[str, ...] = ()  # columns besides the customer, each value of which has a default of its own
 
     class Meta(Record.Meta):
         abstract = True
@@ -56,14 +57,22 @@ class CustomerPart(Record):
 
     def _settle_default(self):
         if self.is_valid:
-            others = type(self)._base_manager.filter(customer_id=self.customer_id, is_valid=True).exclude(pk=self.pk)
-            former = others.filter(is_default=True).first()
+            former = self._peers().filter(is_default=True).first()
             if self.is_default and former is not None:
-                former.is_default = False
-                former.save()
+                former.step_down()
             elif not self.is_default and self._state.adding and former is None:
                 self.is_default = True
         self.default_of_id = self.customer_id if self.is_default and self.is_valid else None
+
+    def step_down(self):
+        """Another part is about to become the default."""
+        self.is_default = False
+        self.save()
+
+    def _peers(self):
+        """The other valid parts of which one is the default."""
+        within = {name: getattr(self, name) for name in ("customer_id", *self.default_within)}
+        return type(self)._base_manager.filter(**within, is_valid=True).exclude(pk=self.pk)
 
     def release_keys(self):
         """Called before removal: what must be unique among valid rows is given free."""

@@ -121,6 +121,7 @@ class CustomerResource(Resource):
             "invoice_title",
             "tax_rate",
             "is_sinosure",
+            "is_credit_enabled",
             "licence_no",
             "legal_representative",
             "capital_currency",
