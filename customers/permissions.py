@@ -93,8 +93,9 @@ allow("审批人 审计", CreditLimit, "export")
 allow("财务 管理员", CreditLimit, "add change delete view import export")
 allow("财务 管理员", TemporaryCredit, "add change delete view export")
 allow("财务 管理员", CreditReservation, "change view export")
-for model in (TemporaryCredit, CreditReservation, CreditRule):
+for model in (TemporaryCredit, CreditReservation):
     allow(SELLERS + " 审批人 审计", model, "view")
+allow("审批人 审计", CreditRule, "view")
 allow("财务 管理员", CreditRule, "add change view")
 allow("管理员", RoleCategory, "add change delete view")
 allow("审计", RoleCategory, "view")

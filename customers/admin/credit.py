@@ -5,7 +5,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget
 
 from crm import audit, exchange, transitions
 from crm.admin.base import ModelAdmin, TabularInline, display
@@ -28,6 +27,8 @@ from customers.resources.credit import CreditLimitResource
 from customers.services import categories, credit, rating
 
 HISTORY_LENGTH = 50
+SHOWN_OF_CUSTOMER = {"is_credit_enabled", "credit_rating"}
+SAID_BESIDE = {"customer", "currency", "reason", "approved_by"}  # in other columns of the history
 
 
 class LimitFormSet(forms.BaseInlineFormSet):
@@ -57,20 +58,27 @@ class CreditLimitInline(TabularInline):
 # --- The credit page of one customer ---------------------------------------------------------------------------------
 
 
+class DayInput(forms.DateInput):
+    """The browser's own calendar, which reads ISO dates only."""
+
+    input_type = "date"
+
+    def __init__(self):
+        super().__init__(format="%Y-%m-%d")
+
+
 class MoneyForm(forms.Form):
-    currency = forms.ChoiceField(label="币种", choices=Currency.choices, widget=UnfoldAdminSelectWidget)
-    amount = forms.DecimalField(
-        label="金额", min_value=0, max_digits=18, decimal_places=2, widget=UnfoldAdminDecimalFieldWidget
-    )
+    currency = forms.ChoiceField(label="币种", choices=Currency.choices)
+    amount = forms.DecimalField(label="金额", min_value=0, max_digits=18, decimal_places=2)
 
 
 class LimitForm(MoneyForm):
-    valid_from = forms.DateField(label="生效日期（留空立即生效）", required=False, widget=UnfoldAdminSingleDateWidget)
-    valid_until = forms.DateField(label="失效日期（留空长期有效）", required=False, widget=UnfoldAdminSingleDateWidget)
+    valid_from = forms.DateField(label="生效日期（留空立即生效）", required=False, widget=DayInput)
+    valid_until = forms.DateField(label="失效日期（留空长期有效）", required=False, widget=DayInput)
 
 
 class TemporaryForm(MoneyForm):
-    until = forms.DateField(label="有效期至（含当天）", widget=UnfoldAdminSingleDateWidget)
+    until = forms.DateField(label="有效期至（含当天）", widget=DayInput)
 
 
 def _values(form):
@@ -146,6 +154,7 @@ def summary(customer, user) -> dict:
     bound = CreditRule.bound_of(customer)
     return {
         "customer": customer,
+        "main": _main_limit(position),
         "lines": [_line_words(line) for line in lines],
         "sources": [(name, [money(v, c) for c, v in amounts.items()]) for name, amounts in position.sources.items()],
         "problem": problem,
@@ -160,6 +169,14 @@ def summary(customer, user) -> dict:
         "history": history(customer, user),
         "may_manage": credit.may_manage(user, customer),
     }
+
+
+def _main_limit(position) -> dict:
+    """What the form for a new limit starts with: the main limit as it stands."""
+    currency = position.currencies[0]
+    limit = position.limits.get(currency)
+    names = ("amount", "valid_from", "valid_until")
+    return {"currency": currency, **{name: getattr(limit, name, None) for name in names}}
 
 
 def _line_words(line) -> dict:
@@ -200,10 +217,13 @@ def history(customer, user):
         | switched.filter(changes__has_key="credit_rating")
     )
     entries = describe(rows.select_related("content_type").order_by("-pk")[:HISTORY_LENGTH], user)
-    shown = {"is_credit_enabled", "credit_rating"}
     for entry in entries:
-        if entry.kind == Customer._meta.verbose_name:
-            entry.changes[:] = [change for change in entry.changes if change.field in shown]
+        shown = SHOWN_OF_CUSTOMER if entry.kind == Customer._meta.verbose_name else None
+        entry.changes[:] = [
+            change
+            for change in entry.changes
+            if (change.field not in SAID_BESIDE if shown is None else change.field in shown)
+        ]
     return entries
 
 
@@ -228,7 +248,7 @@ class CreditPages:
             raise Http404
         if request.method == "POST":
             return self._change_credit(request, customer)
-        first = {"currency": customer.currency}
+        shown = summary(customer, request.user)
         return self.page(
             request,
             "customers/credit_page.html",
@@ -237,11 +257,12 @@ class CreditPages:
                 "crumb": "信用",
                 "original": customer,
                 "back": self._url("change", customer.pk),
-                "credit": summary(customer, request.user),
-                "limit_form": LimitForm(initial=first, auto_id="limit_%s"),
-                "temporary_form": TemporaryForm(initial=first, auto_id="temporary_%s"),
+                "credit": shown,
+                "limit_form": LimitForm(initial=shown["main"], auto_id="limit_%s"),
+                "temporary_form": TemporaryForm(
+                    initial={"currency": shown["main"]["currency"]}, auto_id="temporary_%s"
+                ),
                 "stars": Stars.choices,
-                "media": self.media + LimitForm().media,
             },
         )
 

@@ -11,7 +11,7 @@ class CustomerPathInline(PartInline):
     model = CustomerPath
     fields = ["scenario", "path", "is_default", "remark"]
     readonly_fields = []
-    verbose_name_plural = "公司路径"
+    verbose_name = verbose_name_plural = "公司路径"
     empty_hint = "还没有公司路径。每个业务场景（进口、出口等）的第一条会成为默认路径；要换默认，勾选新的那一条即可。"
 
 
