@@ -32,15 +32,19 @@ SAID_BESIDE = {"customer", "currency", "reason", "approved_by"}  # in other colu
 
 
 class LimitFormSet(forms.BaseInlineFormSet):
-    """Limits that are raised together are measured together against what the rating allows."""
+    """Limits of one page are measured together against what the rating allows, a new customer's too."""
 
     def clean(self):
         super().clean()
         kept = [form for form in self.forms if form.is_valid() and not self._should_delete_form(form)]
-        raised = [form for form in kept if form.has_changed() and form.cleaned_data.get("amount") is not None]
-        if len(raised) > 1:
-            amounts = {form.instance.currency: form.instance.amount for form in kept if form.instance.currency}
+        amounts = {form.instance.currency: form.instance.amount for form in kept if form.has_changed() or form.initial}
+        if any(self._is_raised(form) for form in kept):
             refuse_beyond_rating(self.instance, amounts)
+
+    @staticmethod
+    def _is_raised(form):
+        amount, former = form.cleaned_data.get("amount"), form.initial.get("amount")
+        return amount is not None and (former is None or amount > former or "currency" in form.changed_data)
 
 
 class CreditLimitInline(TabularInline):
@@ -165,7 +169,7 @@ def summary(customer, user) -> dict:
         "today": position.on,
         "rating": dict(RATINGS)[customer.credit_rating or UNRATED],
         "suggestion": rating.suggest_rating(customer),
-        "terms": [_terms_words(one) for one in categories.terms(customer)],
+        "terms": [_terms_words(one, position) for one in categories.terms(customer)],
         "history": history(customer, user),
         "may_manage": credit.may_manage(user, customer),
     }
@@ -184,7 +188,8 @@ def _line_words(line) -> dict:
     return {**amounts, "currency": Currency(line.currency).label, "is_over": line.headroom < 0}
 
 
-def _terms_words(terms) -> dict:
+def _terms_words(terms, position) -> dict:
+    """A category's terms in words; its limit may be taken over where the customer has none in that currency."""
     amount = terms.credit_amount
     return {
         "category": terms.category,
@@ -193,6 +198,7 @@ def _terms_words(terms) -> dict:
         "credit": "" if amount is None else money(amount, terms.credit_currency),
         "days": terms.payment_days,
         "service": terms.service_level,
+        "is_free": amount is not None and terms.credit_currency not in position.limits,
     }
 
 

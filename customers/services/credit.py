@@ -27,8 +27,6 @@ HELD = "单据占用"
 ZERO = Decimal(0)
 KEEP = object()
 
-__all__ = ["EXPOSURE", "Line", "NoRate", "OverLimit", "Position"]
-
 
 @dataclass(frozen=True)
 class Line:

@@ -382,6 +382,67 @@ def test_the_credit_of_others_does_not_exist(customer, person, browse):
     assert "4,321" not in browse(market).get(page_of(customer, "change")).content.decode()
 
 
+def form_of(browser, customer):
+    from customers.models import Customer as model
+    from tests.contract.probes import form_values
+
+    return form_values(browser.get(page_of(customer, "change")), model)
+
+
+def test_a_seller_who_forges_the_inline_changes_no_limit(customer, person, browse):
+    seller = person("销售")
+    ownership.set_owner(customer, seller, by=None)
+    given = limit(customer, "USD", 100)
+    browser = browse(seller)
+    forged = {
+        **form_of(browser, customer),
+        "remark": "forged",
+        "creditlimits-TOTAL_FORMS": "2",
+        "creditlimits-INITIAL_FORMS": "1",
+        "creditlimits-0-id": given.pk,
+        "creditlimits-0-customer": customer.pk,
+        "creditlimits-0-currency": "USD",
+        "creditlimits-0-amount": "999",
+        "creditlimits-0-lock_version": "1",
+        "creditlimits-1-customer": customer.pk,
+        "creditlimits-1-currency": "EUR",
+        "creditlimits-1-amount": "999",
+    }
+    browser.post(page_of(customer, "change"), forged)
+    assert [(row.currency, row.amount) for row in CreditLimit.objects.all()] == [("USD", 100)]
+
+
+def test_limits_entered_together_are_measured_together(customer, person, browse):
+    make(CreditRule, rating=UNRATED, max_amount=Decimal(100))
+    rate("USD", "7"), rate("EUR", "8")
+    browser = browse(person("管理员"))
+    filled = {**form_of(browser, customer), "creditlimits-TOTAL_FORMS": "2"}
+    for number, currency in enumerate(("USD", "EUR")):
+        filled |= {
+            f"creditlimits-{number}-customer": customer.pk,
+            f"creditlimits-{number}-currency": currency,
+            f"creditlimits-{number}-amount": "7",
+        }
+    refused = browser.post(page_of(customer, "change"), filled)
+    assert "本次设定后合计 CNY 105.00" in refused.content.decode()
+    assert not CreditLimit.objects.exists()
+    browser.post(page_of(customer, "change"), filled | {"creditlimits-1-amount": "6"})
+    assert CreditLimit.objects.count() == 2
+
+
+def test_the_default_limit_of_a_category_is_one_click_away(finance, browse):
+    from customers.models import CustomerCategory
+
+    category = make(CustomerCategory, name="进口商", credit_amount=Decimal(5000), credit_currency="USD")
+    customer = make(Customer, categories=[category])
+    browser = browse(finance)
+    page = browser.get(page_of(customer)).content.decode()
+    assert "设为额度" in page
+    assert 'name="amount" value="5000.00"' in page
+    browser.post(page_of(customer), {"action": "limit", "currency": "USD", "amount": "5000.00", "reason": "按分类"})
+    assert "设为额度" not in browser.get(page_of(customer)).content.decode()
+
+
 def test_another_customers_reservation_is_not_released_here(customer, finance, browse):
     foreign = make(CreditReservation)
     browse(finance).post(page_of(customer), {"action": "release", "reservation": foreign.pk, "reason": "x"})
