@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "django_q",
     "crm.apps.CrmConfig",
     "customers.apps.CustomersConfig",
+    "sales.apps.SalesConfig",
 ]
 
 MIDDLEWARE = [

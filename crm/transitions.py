@@ -2,8 +2,10 @@
 
 A transition is a method of the model under ``django_fsm.transition`` with
 ``custom={"label": "通过", "action": "review", "needs_reason": True, "style": "primary"}``: ``action`` is what the
-policy is asked, ``needs_reason`` makes a reason compulsory, ``not_own`` keeps people from deciding on what they
-entered or own themselves. A transition without an ``action`` is a step of a service and runs from there alone.
+policy is asked, ``needs_reason`` makes a reason compulsory, ``reason_field`` keeps it on the record as well,
+``not_own`` keeps people from deciding on what they entered or own themselves, ``page`` names the admin page on which
+the change is made instead of at the press of a button. A transition without an ``action`` is a step of a service and
+runs from there alone.
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ class Button:
     label: str
     needs_reason: bool = False
     style: str = "default"
+    page: str = ""
 
 
 def declared(model) -> dict[str, object]:
@@ -55,9 +58,8 @@ def available(obj, user) -> list[Button]:
         if custom.get("not_own") and _own(obj, user):
             continue
         if not any(button.name == name for button in buttons):
-            buttons.append(
-                Button(name, custom["label"], custom.get("needs_reason", False), custom.get("style", "default"))
-            )
+            details = {key: custom[key] for key in ("needs_reason", "style", "page") if key in custom}
+            buttons.append(Button(name, custom["label"], **details))
     return buttons
 
 
@@ -83,6 +85,8 @@ def run(obj, name, *, by, reason="", **details):
             raise TransitionRefused(
                 f"“{stored}”当前状态不能“{transition.custom['label']}”，可能已被其他人处理，请刷新后查看。"
             ) from error
+        if field := transition.custom.get("reason_field"):
+            setattr(stored, field, reason.strip())
         stored.save(operation=Operation.TRANSITION, remark=reason.strip() or transition.custom["label"])
         for _, hook in after:
             hook(stored, name, by)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django_fsm import FSMField
 
@@ -16,8 +17,9 @@ from crm import actor, ownership
 from crm.approvals.rows import RequestPolicy
 from crm.fields import KeyField, MultiChoiceField, PhoneField
 from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Department, Role, User
-from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, registered
+from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, ProjectionPolicy, registered
 from customers.models import Customer
+from sales.models import Lead, LeadPool, PooledLead
 from tests.factories import make
 
 DEPARTMENTS = {"总部": None, "华南大区": "总部", "深圳一部": "华南大区", "深圳二部": "华南大区", "华北大区": "总部"}
@@ -77,6 +79,7 @@ class Row:
     change: set[str]
     delete: set[str]
     canaries: dict[str, str] = field(default_factory=dict)
+    assign: set[str] = field(default_factory=set)  # who besides may say who works on it
 
     @property
     def model(self):
@@ -174,6 +177,7 @@ def build() -> World:
             _share(world, model)
         for model in (m for m, policy in policies.items() if isinstance(policy, OwnedPolicy)):
             _own(world, model)
+        _pool(world)
         waiting = [(m, policy) for m, policy in policies.items() if isinstance(policy, ChildPolicy)]
         for model, policy in sorted(waiting, key=lambda item: item[1].path.count("__")):
             _belong(world, model, policy)
@@ -185,7 +189,7 @@ def build() -> World:
     return world
 
 
-_Scoped = (OwnedPolicy, ChildPolicy, PersonalPolicy, LogPolicy, RequestPolicy)
+_Scoped = (OwnedPolicy, ChildPolicy, PersonalPolicy, LogPolicy, ProjectionPolicy, RequestPolicy)
 
 
 def _hire(world):
@@ -238,6 +242,43 @@ def _own(world, model):
         world.add(obj, situation, *(names & world.holders(action, model) for action, names in rights))
 
 
+def _pool(world):
+    """Leads in pools: a private one has a member and an admin; what waits in a pool is offered with little of it.
+
+    Everything of an unclaimed lead but what the list of its pool shows, its telephone number above all, is a canary
+    for all who are neither its pool's admins nor see all leads.
+    """
+    pool = make(LeadPool, is_public=False, members=[world.people["colleague"]], admins=[world.people["outsider"]])
+    for situation, holder, view, change in (
+        ("in private pool", None, {"outsider"}, set()),
+        ("of private pool", "neighbour", {"neighbour", "director", "outsider"}, {"neighbour", "director"}),
+    ):
+        lead = make(Lead, pool=pool, owner=world.people.get(holder))
+        rights = zip(("view", "change", "delete"), (view, change, change), strict=True)
+        row = world.add(
+            lead, situation, *((names | EVERYWHERE) & world.holders(action, Lead) for action, names in rights)
+        )
+        row.assign = {"outsider"}
+    world.row(Lead).obj.customer = world.row(Customer, "elsewhere").obj
+    world.row(Lead).obj.save()
+
+    claim, look = world.holders("claim", PooledLead), world.holders("view", PooledLead)
+    for situation, lookers, takers in (
+        ("unowned", look, claim),
+        (
+            "in private pool",
+            look & {"colleague", "outsider", *EVERYWHERE},
+            claim & {"colleague", "outsider", "superuser"},
+        ),
+    ):
+        row = world.row(Lead, situation)
+        shown = {name: row.canaries[name] for name in ("name", "overview")}
+        for word in shown.values():
+            world.readers[word] |= lookers
+        offer = PooledLead.objects.get(pk=row.obj.pk)
+        world.rows.append(Row(offer, situation, lookers, takers, takers, shown))
+
+
 def _belong(world, model, policy):
     """Children of each owned record; their other links lead to a record in other hands."""
     step, *_ = policy.path.split("__")
@@ -285,13 +326,15 @@ def _remove(world):
         for word in row.canaries.values():
             world.readers[word] = readers
         if hasattr(row.obj, "owner_id"):
+            row.obj.refresh_from_db()
             row.obj.is_valid = False
             row.obj.save()
 
 
 def _log(world):
     """One entry of the log about each owned record."""
-    for row in [row for row in world.rows if hasattr(row.obj, "owner_id")]:
-        entry = BusinessLog.objects.filter(object_id=row.obj.pk, root_id=row.obj.pk).earliest("id")
+    for row in [row for row in world.rows if hasattr(row.obj, "owner_id") and not row.model._meta.proxy]:
+        kind = ContentType.objects.get_for_model(row.model)
+        entry = BusinessLog.objects.filter(object_id=row.obj.pk, content_type=kind).earliest("id")
         readers = row.view if row.situation != "removed" else EVERYWHERE & world.holders("view", row.model)
         world.rows.append(Row(entry, row.situation, readers & world.holders("view", BusinessLog), set(), set()))

@@ -55,6 +55,7 @@ from customers.models import (
     Tag,
     TemporaryCredit,
 )
+from sales.models import DevelopmentPlan, Lead, LeadEnquiry, LeadPool, PooledLead
 
 _numbers = count(1)
 
@@ -65,9 +66,9 @@ def make(model, **values):
         if name not in values:
             values[name] = value() if callable(value) else value
     m2m = {field.name: values.pop(field.name) for field in model._meta.many_to_many if field.name in values}
-    obj = model(**values)
+    obj = model._meta.concrete_model(**values)
     obj.save(**({"m2m": m2m} if issubclass(model, Stamped) else {}))
-    return obj
+    return model._base_manager.get(pk=obj.pk) if model._meta.proxy else obj
 
 
 def one(model, **values):
@@ -195,4 +196,25 @@ FACTORIES = {
     },
     StagePolicy: lambda n: {"stage": lapsed_stage},
     Tag: lambda n: {"name": f"标签{n}"},
+    DevelopmentPlan: lambda n: {"lead": one(Lead), "content": f"计划{n}", "date": date(2025, 1, 1) + timedelta(days=n)},
+    Lead: lambda n: {
+        "name": f"线索{n}",
+        "phone": f"137{n:08}",
+        "pool": one(LeadPool),
+        "owner": one(User),
+        "source": one(DictionaryItem, type="source"),
+    },
+    LeadEnquiry: lambda n: {
+        "lead": one(Lead),
+        "name": f"来询人{n}",
+        "source": one(DictionaryItem, type="source"),
+        "created_by": one(User),
+    },
+    LeadPool: lambda n: {"name": f"线索池{n}"},
+    PooledLead: lambda n: {
+        "name": f"待领线索{n}",
+        "phone": f"136{n:08}",
+        "pool": one(LeadPool),
+        "source": one(DictionaryItem, type="source"),
+    },
 }

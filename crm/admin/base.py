@@ -16,24 +16,24 @@ from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import cached_property
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.fields import UnfoldAdminReadonlyField
 from unfold.forms import AdminForm, Fieldline
 from unfold.views import ChangeList as UnfoldChangeList
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminSelect2Widget
 
-from crm import actor, records, transitions
+from crm import actor, ownership, records, transitions
 from crm.admin import head
 from crm.admin.forms import VERSION, RecordForm, scoped_form
 from crm.admin.media import ordered
-from crm.models import StaleRecord, Stamped
+from crm.models import StaleRecord, Stamped, User
 from crm.policies import ChildPolicy, OwnedPolicy, name_for, policy_for, registered
 from crm.widgets import Textarea
 
 COUNT_LIMIT = 10_000
 RELATION_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__in")
 
-__all__ = ["ModelAdmin", "StackedInline", "TabularInline", "display"]
+__all__ = ["ModelAdmin", "StackedInline", "TabularInline", "action", "display"]
 
 
 class ReadonlyField(UnfoldAdminReadonlyField):
@@ -381,6 +381,16 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     def log_deletions(self, request, queryset):
         pass
 
+    # --- Owners ------------------------------------------------------------------------------------------------------
+
+    def assignees(self, request, obj):
+        """Who may be made owner of ``obj`` on its page."""
+        return policy_for(User).choices_for(request.user)
+
+    def change_owner(self, obj, owner, *, by, reason):
+        """What the button 分配 does; a model with rules of its own calls its service."""
+        ownership.set_owner(obj, owner, by=by, reason=reason)
+
     # --- More pages of one record ------------------------------------------------------------------------------------
 
     def get_urls(self):
@@ -425,7 +435,10 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         obj = self.visible_object(request, object_id)
         if request.method != "POST":
             raise Http404
+        declared = transitions.declared(self.model).get(transition)
         try:
+            if declared is not None and declared.custom.get("page"):
+                raise transitions.TransitionRefused(f"“{declared.custom['label']}”请在它自己的页面上办理。")
             transitions.run(obj, transition, by=request.user, reason=request.POST.get("reason", ""))
             self.message_user(request, f"“{obj}”已更新。", messages.SUCCESS)
         except transitions.TransitionRefused as error:

@@ -34,11 +34,16 @@ def context(model_admin, request, obj):
         "team": [(people[pk], level, ownership.LEVELS[level]) for pk, level in levels.items() if pk in people],
         "may_assign": policy.may(request.user, "assign", obj),
         "may_share": policy.may(request.user, "share", obj),
-        "colleagues": policy_for(User).choices_for(request.user).select_related("department").order_by("full_name"),
+        "colleagues": _listed(policy_for(User).choices_for(request.user)),
+        "assignees": _listed(model_admin.assignees(request, obj)),
         "levels": ownership.LEVELS.items(),
         "owner_url": model_admin._url("owner", obj.pk),
         "collaborators_url": model_admin._url("collaborators", obj.pk),
     }
+
+
+def _listed(people):
+    return people.select_related("department").order_by("full_name")
 
 
 def _person(request, field):
@@ -67,7 +72,7 @@ def assign(model_admin, request, object_id):
         if not policy_for(type(obj)).may(request.user, "assign", obj):
             raise PermissionDenied
         owner = _person(request, "owner") if request.POST.get("owner") else None
-        ownership.set_owner(obj, owner, by=request.user, reason=request.POST.get("reason", ""))
+        model_admin.change_owner(obj, owner, by=request.user, reason=request.POST.get("reason", "").strip())
 
     return _perform(model_admin, request, object_id, work, "“{obj}”的负责人已变更。")
 

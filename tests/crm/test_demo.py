@@ -17,6 +17,7 @@ from crm.checks import business_models
 from crm.models import BusinessLog, Department, ExchangeRate, Operation, Role, User
 from crm.policies import policy_for
 from customers.models import Contact, Customer, DealStatus, ReviewStatus, Stage
+from sales.models import DevelopmentPlan, Lead, LeadPool, LeadStatus
 
 CUSTOMERS = 50
 
@@ -53,7 +54,7 @@ class TestDemoCompany(TestCase):
         assert checked > 300
 
     def test_derived_columns_are_what_save_would_have_written(self):
-        for record in [*Customer.objects.all(), *Contact.objects.all()]:
+        for record in [*Customer.objects.all(), *Contact.objects.all(), *Lead.objects.all()]:
             derived = {field.name: getattr(record, field.name) for field in record._meta.fields if "_key" in field.name}
             record.remark += "！"
             record.save()
@@ -61,7 +62,8 @@ class TestDemoCompany(TestCase):
             assert {name: getattr(record, name) for name in derived} == derived
 
     def test_owner_columns_and_row_grants_agree(self):
-        assert not any(rows.exists() for rows in ownership.disagreements(Customer).values())
+        for model in (Customer, Lead):
+            assert not any(rows.exists() for rows in ownership.disagreements(model).values())
 
     def test_a_salesperson_sees_own_and_shared_customers_and_a_manager_the_department(self):
         seller, manager = User.objects.get(username="zhangwei"), User.objects.get(username="chenjing")
@@ -73,7 +75,7 @@ class TestDemoCompany(TestCase):
         )
 
     def test_every_record_is_logged_once_as_created_with_what_it_then_was(self):
-        for model in (Customer, Contact, User, Department):
+        for model in (Customer, Contact, User, Department, Lead, DevelopmentPlan):
             for record in model.objects.filter(lock_version=1):
                 entry = BusinessLog.objects.get(
                     content_type_id=audit.content_type_id(model), object_id=record.pk, operation=Operation.CREATE
@@ -111,6 +113,17 @@ class TestDemoCompany(TestCase):
     def test_part_of_the_customers_has_no_owner_and_nobody_disabled_owns_any(self):
         assert 0 < Customer.objects.filter(owner=None).count() < CUSTOMERS / 2
         assert not Customer.objects.filter(owner__is_active=False).exists()
+
+    def test_leads_of_all_states_lie_in_three_pools_and_converted_ones_have_their_customer(self):
+        assert LeadPool.objects.count() == 3 and set(Lead.objects.values_list("pool", flat=True)) == {1, 2, 3}
+        assert set(Lead.objects.values_list("status", flat=True)) == set(LeadStatus)
+        assert Lead.objects.filter(owner=None).exists()
+        converted = Lead.objects.filter(status=LeadStatus.CONVERTED)
+        assert not converted.filter(customer=None).exists() and converted.filter(plans__isnull=False).exists()
+        for lead in converted.select_related("customer"):
+            assert lead.owner_id == lead.customer.owner_id or lead.customer.lock_version > 1
+        for lead in Lead.objects.all():
+            assert lead.enquiry_count == lead.enquiries.count()
 
     def test_telephone_numbers_are_valid_and_mail_addresses_reach_nobody(self):
         numbers = [*Customer.objects.values_list("phone", flat=True), *Contact.objects.values_list("mobile", flat=True)]

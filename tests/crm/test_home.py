@@ -109,7 +109,7 @@ def test_shortcuts_follow_the_rights(world, browse):
         parts = browse(world.user(name)).get(reverse(HOME)).context_data["parts"]
         return {shortcut.label for part in parts for shortcut in part.shortcuts}
 
-    assert labels("owner") == {"新建客户", "导入客户"}
+    assert labels("owner") == {"新建客户", "导入客户", "新建线索", "登记咨询"}
     assert labels("auditor") == labels("nobody") == set()
 
 

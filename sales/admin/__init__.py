@@ -1,0 +1,1 @@
+from sales.admin import leads  # noqa: F401

@@ -1,0 +1,72 @@
+"""Leads on the home page: what waits for whoever opened it, each number leading to its list."""
+
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from crm.admin.home import Figure, Part, Shortcut
+from crm.models import DataScope
+from crm.policies import policy_for
+from sales.models import DevelopmentPlan, Lead, LeadStatus, PlanResult, PooledLead
+
+
+def part(request) -> Part:
+    user = request.user
+    policy = policy_for(Lead)
+    scope = policy.scope(user, "view")
+    figures = []
+    if scope is not None:
+        figures += _leads(user, policy, scope)
+        figures += _plans(user)
+    if policy_for(PooledLead).allows(user, "view"):
+        waiting = policy_for(PooledLead).visible_to(user).count()
+        figures.append(Figure("待领线索", waiting, reverse("admin:sales_pooledlead_changelist")))
+    return Part(figures=figures, shortcuts=_shortcuts(request))
+
+
+def _leads(user, policy, scope):
+    mine = {"owner": user.pk} if scope == DataScope.SELF else {}
+    month = timezone.localdate().replace(day=1)
+    start = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    counts = (
+        policy.visible_to(user)
+        .filter(**mine)
+        .order_by()
+        .aggregate(
+            new=Count("pk", filter=Q(status=LeadStatus.NEW)),
+            working=Count("pk", filter=Q(status=LeadStatus.WORKING)),
+            converted=Count("pk", filter=Q(converted_at__gte=start)),
+        )
+    )
+    whose = "我的" if mine else "全部" if scope == DataScope.ALL else "团队"
+    return [
+        Figure(f"{whose}新线索", counts["new"], _list("lead", status=LeadStatus.NEW, **mine)),
+        Figure("跟进中线索", counts["working"], _list("lead", status=LeadStatus.WORKING, **mine)),
+        Figure("本月转化", counts["converted"], _list("lead", converted_at_from=month, **mine)),
+    ]
+
+
+def _plans(user):
+    """Plans that are due and not carried out."""
+    policy, today = policy_for(DevelopmentPlan), timezone.localdate()
+    if not policy.allows(user, "view"):
+        return []
+    due = policy.visible_to(user).filter(result=PlanResult.PLANNED, date__lte=today)
+    link = _list("developmentplan", result=PlanResult.PLANNED, date_to=today)
+    return [Figure("到期的开发计划", due.count(), link)]
+
+
+def _list(model, **parameters):
+    return f"{reverse(f'admin:sales_{model}_changelist')}?{urlencode(parameters)}"
+
+
+def _shortcuts(request):
+    if not admin.site._registry[Lead].has_add_permission(request):
+        return []
+    return [
+        Shortcut("新建线索", reverse("admin:sales_lead_add"), "person_add"),
+        Shortcut("登记咨询", reverse("admin:sales_lead_enquiry"), "call"),
+    ]

@@ -1,0 +1,25 @@
+from sales.models.leads import (
+    OPEN,
+    DevelopmentPlan,
+    IntentLevel,
+    Lead,
+    LeadEnquiry,
+    LeadPool,
+    LeadStatus,
+    LeadUserObjectPermission,
+    PlanResult,
+    PooledLead,
+)
+
+__all__ = [
+    "OPEN",
+    "DevelopmentPlan",
+    "IntentLevel",
+    "Lead",
+    "LeadEnquiry",
+    "LeadPool",
+    "LeadStatus",
+    "LeadUserObjectPermission",
+    "PlanResult",
+    "PooledLead",
+]

@@ -1,0 +1,1 @@
+from sales.resources import leads  # noqa: F401
