@@ -81,9 +81,10 @@ class ProposesMixin:
     def proposal_page(self, request, obj, kind, values):
         """The differences, what they affect, who will decide; nothing is stored yet."""
         target = self.model._base_manager.get(pk=obj.pk)
-        problems = []
+        problems, chain = [], []
         try:
             kind.check(target, values, by=request.user)
+            chain = engine.preview_chain(kind, target, values, request.user)
         except ValidationError as error:
             problems += error.messages
         overlapping = engine.overlapping(kind, target, values)
@@ -94,8 +95,8 @@ class ProposesMixin:
             "kind": kind,
             "sections": kind.sections(target, values, request.user),
             "impact": kind.impact(target, values, request.user),
-            "chain": engine.preview_chain(kind, target, values, request.user),
-            "overlapping": [(other, set(kinds.get(other.kind).touches(other.values))) for other in overlapping],
+            "chain": chain,
+            "overlapping": overlapping,
             "problems": problems + conflicts,
             "blocked": bool(problems or overlapping or conflicts),
             "proposal": seal(kind, target, values, request.user),

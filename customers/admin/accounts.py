@@ -16,13 +16,13 @@ from crm.admin.proposals import ProposesMixin, ReasonForm
 from crm.admin.trees import TreeAdmin
 from crm.exchange import money
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
-from customers.admin.credit import CreditLimitInline, CreditPages
+from customers.admin.credit import CreditLimitInline, CreditPages, TemporaryRequestForm
 from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
 from customers.admin.paths import CustomerPathInline
-from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, change_kind
+from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, TEMPORARY, change_kind
 from customers.models import Customer, CustomerCategory, RealCustomer, ReviewStatus, Tag
 from customers.resources.accounts import CustomerResource, RealCustomerResource
-from customers.services import changes, lifecycle, reviews
+from customers.services import changes, credit, lifecycle, reviews
 
 
 class ReviewForm(ReasonForm):
@@ -84,7 +84,12 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         CustomerLinkInline,
         StagePeriodInline,
     ]
-    asks = {REVIEW.code: ReviewForm, STAGE.code: StageForm, DELETION.code: ReasonForm}
+    asks = {
+        REVIEW.code: ReviewForm,
+        STAGE.code: StageForm,
+        TEMPORARY.code: TemporaryRequestForm,
+        DELETION.code: ReasonForm,
+    }
     restore_kind = CHANGE
     actions = ["approve_selected"]
     fieldsets = [
@@ -168,6 +173,8 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
     def may_ask(self, request, obj, code):
         open_for_review = obj.review_status in (ReviewStatus.PENDING, ReviewStatus.REJECTED)
         if open_for_review != (code == REVIEW.code):
+            return False
+        if code == TEMPORARY.code and (not obj.is_credit_enabled or credit.may_manage(request.user, obj)):
             return False
         waiting = any(other.kind == code for other in approvals.pending_about(obj))
         return not waiting and super().may_ask(request, obj, code)

@@ -9,6 +9,7 @@ from django.urls import path
 from crm import audit, exchange, transitions
 from crm.admin.base import ModelAdmin, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateFilter
+from crm.admin.proposals import ReasonForm
 from crm.audit_display import describe
 from crm.exchange import money
 from crm.models import BusinessLog, Currency
@@ -24,7 +25,7 @@ from customers.models import (
 )
 from customers.models.credit import RATINGS, UNRATED, refuse_beyond_rating
 from customers.resources.credit import CreditLimitResource
-from customers.services import categories, credit, rating
+from customers.services import categories, changes, credit, rating
 
 HISTORY_LENGTH = 50
 SHOWN_OF_CUSTOMER = {"is_credit_enabled", "credit_rating"}
@@ -58,6 +59,14 @@ class CreditLimitInline(TabularInline):
     template_after = "customers/credit_details.html"
     empty_hint = "还没有信用额度。每个币种一条；启用信用额度后，没有额度的客户不能赊销。"
 
+    def _may_touch(self, request, action, obj):
+        """Whoever changes an approved customer by request may ask for limits too; setting them needs the right."""
+        return super()._may_touch(request, action, obj) or (
+            obj is not None
+            and changes.is_controlled(obj.review_status, request.user)
+            and policy_for(Customer).may(request.user, "change", obj)
+        )
+
 
 # --- The credit page of one customer ---------------------------------------------------------------------------------
 
@@ -83,6 +92,21 @@ class LimitForm(MoneyForm):
 
 class TemporaryForm(MoneyForm):
     until = forms.DateField(label="有效期至（含当天）", widget=DayInput)
+
+
+class TemporaryRequestForm(ReasonForm, TemporaryForm):
+    """Asking for temporary credit."""
+
+    field_order = ["currency", "amount", "until", "reason"]
+
+    def clean_amount(self):
+        if not self.cleaned_data["amount"]:
+            raise ValidationError("请填写大于零的金额。")
+        return self.cleaned_data["amount"]
+
+    def values(self):
+        given = self.cleaned_data
+        return {"currency": given["currency"], "amount": str(given["amount"]), "until": given["until"].isoformat()}
 
 
 def _values(form):
