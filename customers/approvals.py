@@ -1,18 +1,30 @@
 """What can be asked for about a customer. Sources: eplus approvals of changes, stages, credit and paths; dms review."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
-from crm import audit, records
+from crm import audit, exchange, records
 from crm.approvals import Kind, Level, Line, Section, register
 from crm.approvals.proposals import RecordChange
 from crm.audit_display import Words, label_of
-from crm.models import ApprovalRequest, Operation
-from customers.models import BankAccount, ChangeStatus, Contact, Customer, ReviewStatus, ShippingMark, Stage
-from customers.services import changes, lifecycle, reviews
+from crm.models import ApprovalRequest, Currency, Operation
+from customers.models import (
+    BankAccount,
+    ChangeStatus,
+    Contact,
+    CreditLimit,
+    Customer,
+    CustomerPath,
+    ReviewStatus,
+    ShippingMark,
+    Stage,
+)
+from customers.services import changes, credit, lifecycle, reviews
 
-REVIEWER, MANAGER = Level("审批人审核", role="审批人"), Level("部门主管")
+REVIEWER, MANAGER, FINANCE = Level("审批人审核", role="审批人"), Level("部门主管"), Level("财务审批", role="财务")
 
 
 @dataclass
@@ -74,6 +86,43 @@ class CustomerChange(RecordChange):
 
 
 @dataclass
+class CreditChange(CustomerChange):
+    """A change of limits, perhaps among others; the largest limit asked for decides which policy applies.
+
+    One that cannot be converted counts as larger than any threshold.
+    """
+
+    def amount(self, target, values):
+        stored = {limit.pk: limit for limit in target.creditlimits.valid()}
+        amounts = [Decimal(0)]
+        for pk, currency, amount in credit.proposed_limits(values):
+            currency = currency or (stored[pk].currency if pk in stored else None)
+            if currency and amount is not None:
+                amounts.append(self._in_cny(amount, currency))
+        return max(amounts)
+
+    @staticmethod
+    def _in_cny(amount, currency):
+        try:
+            return exchange.convert(amount, currency, Currency.CNY, on=timezone.localdate())
+        except exchange.NoRate:
+            return Decimal("Infinity")
+
+    def apply(self, target, values, request):
+        """Each limit says by which request it was set."""
+        number = str(request)[:64]
+        parts = [
+            {**part, "fields": {**part["fields"], "approval": ["", number]}} if _sets_limit(part) else part
+            for part in values["parts"]
+        ]
+        super().apply(target, {**values, "parts": parts}, request)
+
+
+def _sets_limit(part):
+    return part["model"] == CreditLimit._meta.label and part["op"] != "remove"
+
+
+@dataclass
 class StageChange(Kind):
     """``values`` is ``{"from": stage, "to": stage}``."""
 
@@ -108,14 +157,21 @@ class CustomerDeletion(Kind):
         records.remove(target, by=None, reason=str(request))
 
 
-PARTS = {Contact: "customer", BankAccount: "customer", ShippingMark: "customer"}
+PARTS = dict.fromkeys((Contact, BankAccount, ShippingMark, CreditLimit, CustomerPath), "customer")
 NOTICE = "这是已审核的客户：除联系人和唛头外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
 
+CREDIT_FIELDS = {"is_credit_enabled", "credit_rating"}
 SHARED = {"effects": changes.EFFECTS}
 
 REVIEW = register(CustomerReview(reviews.REVIEW, "客户审核", Customer, levels=(REVIEWER,), button="提交审核", **SHARED))
 CHANGE = register(
     CustomerChange(changes.CHANGE, "客户变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE, **SHARED)
+)
+CREDIT = register(
+    CreditChange(changes.CREDIT, "客户额度变更", Customer, levels=(MANAGER, FINANCE), notice=NOTICE, **SHARED)
+)
+PATH = register(
+    CustomerChange(changes.PATH, "客户路径变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE, **SHARED)
 )
 STAGE = register(
     StageChange("customer.stage", "客户阶段变更", Customer, levels=(MANAGER,), button="变更阶段", **SHARED)
@@ -127,4 +183,7 @@ DELETION = register(
 
 def change_kind(values) -> CustomerChange:
     """The kind a proposal is submitted under: what changes decides who must agree."""
-    return CHANGE
+    models = {part["model"] for part in values["parts"]}
+    if CreditLimit._meta.label in models or CREDIT_FIELDS & values["fields"].keys():
+        return CREDIT
+    return PATH if models == {CustomerPath._meta.label} and not values["fields"] else CHANGE

@@ -50,6 +50,8 @@ REVIEWED = (
     "tax_rate",
     "national_tax_no",
     "local_tax_no",
+    "is_credit_enabled",
+    "credit_rating",
 )
 
 
