@@ -106,7 +106,7 @@ class CreditChange(CustomerChange):
         try:
             return exchange.convert(amount, currency, Currency.CNY, on=timezone.localdate())
         except exchange.NoRate:
-            return Decimal("Infinity")
+            return BEYOND
 
     def apply(self, target, values, request):
         """Each limit says by which request it was set."""
@@ -160,6 +160,7 @@ class CustomerDeletion(Kind):
 PARTS = dict.fromkeys((Contact, BankAccount, ShippingMark, CreditLimit, CustomerPath), "customer")
 NOTICE = "这是已审核的客户：除联系人和唛头外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
 
+BEYOND = Decimal(10) ** 17  # CNY; what cannot be converted
 CREDIT_FIELDS = {"is_credit_enabled", "credit_rating"}
 SHARED = {"effects": changes.EFFECTS}
 
