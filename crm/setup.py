@@ -98,15 +98,12 @@ def load_approval_policies():
 
     known = set(ApprovalPolicy.objects.values_list("kind", flat=True))
     for kind in kinds.registered():
-        shipped_levels = {None: kind.levels, 0: kind.amount_levels}
-        for least, levels in shipped_levels.items() if kind.code not in known else ():
-            if not levels:
-                continue
-            name = f"{kind.label}审批" if least is None else f"{kind.label}审批（涉及金额）"
-            policy = ApprovalPolicy.objects.create(kind=kind.code, name=name, min_amount=least)
-            for position, level in enumerate(levels, 1):
-                role = Role.objects.filter(name=level.role).first()
-                approver = ApprovalLevel.Approver.ROLE if role else ApprovalLevel.Approver.MANAGER
-                ApprovalLevel.objects.create(
-                    policy=policy, position=position, name=level.name, approver=approver, role=role
-                )
+        if kind.code in known or not kind.levels:
+            continue
+        policy = ApprovalPolicy.objects.create(kind=kind.code, name=f"{kind.label}审批")
+        for position, level in enumerate(kind.levels, 1):
+            role = Role.objects.filter(name=level.role).first()
+            approver = ApprovalLevel.Approver.ROLE if role else ApprovalLevel.Approver.MANAGER
+            ApprovalLevel.objects.create(
+                policy=policy, position=position, name=level.name, approver=approver, role=role
+            )

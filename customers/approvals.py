@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from crm import audit, exchange, records
-from crm.approvals import Effect, Kind, Level, Line, Section, register
+from crm.approvals import Kind, Level, Line, Section, register
 from crm.approvals.proposals import RecordChange
 from crm.audit_display import Words, label_of
 from crm.models import ApprovalRequest, Currency, Operation
@@ -25,7 +25,7 @@ from customers.models import (
 )
 from customers.services import changes, credit, lifecycle, reviews
 
-REVIEWER, MANAGER, FINANCE = Level("审批人审核", role="审批人"), Level("部门主管"), Level("财务审核", role="财务")
+REVIEWER, MANAGER, FINANCE = Level("审批人审核", role="审批人"), Level("部门主管"), Level("财务审批", role="财务")
 
 
 @dataclass
@@ -73,17 +73,6 @@ class CustomerChange(RecordChange):
     parts: dict = field(default_factory=lambda: PARTS)
     free: tuple = (Contact, ShippingMark)
 
-    def amount(self, target, values):
-        """The limits asked for, in CNY by today's rates; None where no limit is touched. Raises NoRate."""
-        asked = [limit for limit in limits(target, values) if limit[2]]
-        today = timezone.localdate()
-        found = [exchange.convert(new, currency, Currency.CNY, on=today) for currency, _, new in asked]
-        return sum(found) if found else None
-
-    def stamp(self, row, remark):
-        if isinstance(row, CreditLimit):
-            row.approval = remark[:64]
-
     def submitted(self, target, request):
         changes.mark(target, ChangeStatus.PENDING)
 
@@ -95,6 +84,77 @@ class CustomerChange(RecordChange):
         rejected = request.state == ApprovalRequest.State.REJECTED
         last = ChangeStatus.APPROVED if target.version_no > 1 else ChangeStatus.NONE
         changes.mark(target, ChangeStatus.REJECTED if rejected else last)
+
+
+@dataclass
+class CreditChange(CustomerChange):
+    """A change of limits, perhaps among others; the largest limit asked for decides which policy applies.
+
+    One that cannot be converted counts as larger than any threshold.
+    """
+
+    def amount(self, target, values):
+        stored = {limit.pk: limit for limit in target.creditlimits.valid()}
+        amounts = [Decimal(0)]
+        for pk, currency, amount in credit.proposed_limits(values):
+            currency = currency or (stored[pk].currency if pk in stored else None)
+            if currency and amount is not None:
+                amounts.append(in_cny(amount, currency))
+        return max(amounts)
+
+    def apply(self, target, values, request):
+        """Each limit says by which request it was set."""
+        number = str(request)[:64]
+        parts = [
+            {**part, "fields": {**part["fields"], "approval": ["", number]}} if _sets_limit(part) else part
+            for part in values["parts"]
+        ]
+        super().apply(target, {**values, "parts": parts}, request)
+
+
+def _sets_limit(part):
+    return part["model"] == CreditLimit._meta.label and part["op"] != "remove"
+
+
+def in_cny(amount, currency) -> Decimal:
+    """``amount`` by today's rate; what cannot be converted passes every threshold."""
+    try:
+        return exchange.convert(amount, currency, Currency.CNY, on=timezone.localdate())
+    except exchange.NoRate:
+        return BEYOND
+
+
+@dataclass
+class TemporaryCreditKind(Kind):
+    """More credit until a day: ``values`` is ``{"currency": code, "amount": text, "until": ISO day}``."""
+
+    def check(self, target, values, *, by):
+        if date.fromisoformat(values["until"]) < timezone.localdate():
+            raise ValidationError("有效期不能早于今天。")
+
+    def amount(self, target, values):
+        if not values:
+            return None
+        return in_cny(Decimal(values["amount"]), values["currency"])
+
+    def sections(self, target, values, user):
+        amount = exchange.money(Decimal(values["amount"]), values["currency"])
+        return [Section("临时额度", [Line("金额", "", amount), Line("有效期至（含当天）", "", values["until"])])]
+
+    def conflicts(self, target, values):
+        late = date.fromisoformat(values["until"]) < timezone.localdate()
+        return ["申请的有效期已经过去"] if late else []
+
+    def apply(self, target, values, request):
+        credit.grant_temporary(
+            target,
+            values["currency"],
+            Decimal(values["amount"]),
+            date.fromisoformat(values["until"]),
+            by=None,
+            reason=request.reason or str(request),
+            approval=str(request),
+        )
 
 
 @dataclass
@@ -132,96 +192,23 @@ class CustomerDeletion(Kind):
         records.remove(target, by=None, reason=str(request))
 
 
-def limits(customer, values) -> list[tuple]:
-    """``[(currency, limit now, limit asked for)]`` of the credit limits that a proposal touches."""
-    found = []
-    for part in values.get("parts", ()):
-        if part["model"] != CreditLimit._meta.label:
-            continue
-        stored = CreditLimit.objects.filter(pk=part["id"], customer=customer).first()
-        now = stored.amount if stored else Decimal(0)
-        _, amount = part["fields"].get("amount", (None, None))
-        _, currency = part["fields"].get("currency", (None, None))
-        new = Decimal(0) if part["op"] == "remove" else Decimal(amount) if amount is not None else now
-        found.append((currency or stored.currency, now, new))
-    return found
-
-
-def credit_effects(customer, values, user) -> list[Effect]:
-    """Headroom now, and what would be left under the limits asked for."""
-    if not customer.is_credit_enabled:
-        return []
-    found = []
-    try:
-        position = credit.Position(customer)
-        for currency, now, new in limits(customer, values):
-            left = position.line_for(currency).headroom
-            text = f"{exchange.money(left, currency)} → {exchange.money(left - now + new, currency)}"
-            found.append(Effect(f"{currency} 信用剩余", text=text, warning=left - now + new < 0))
-        if not found:
-            for line in position.lines:
-                text = exchange.money(line.headroom, line.currency)
-                found.append(Effect(f"{line.currency} 信用剩余", text=text, warning=line.headroom < 0))
-    except exchange.NoRate as error:
-        found.append(Effect("信用剩余", text=error.messages[0], warning=True))
-    return found
-
-
-changes.EFFECTS.add("credit", credit_effects)
-
-
-@dataclass
-class TemporaryCreditKind(Kind):
-    """More credit until a day: ``values`` is ``{"currency": code, "amount": text, "until": ISO day}``."""
-
-    def check(self, target, values, *, by):
-        if date.fromisoformat(values["until"]) < timezone.localdate():
-            raise ValidationError("有效期不能早于今天。")
-
-    def amount(self, target, values):
-        if not values:
-            return None
-        return exchange.convert(Decimal(values["amount"]), values["currency"], Currency.CNY, on=timezone.localdate())
-
-    def sections(self, target, values, user):
-        amount = exchange.money(Decimal(values["amount"]), values["currency"])
-        return [Section("临时额度", [Line("金额", "", amount), Line("有效期至（含当天）", "", values["until"])])]
-
-    def conflicts(self, target, values):
-        late = date.fromisoformat(values["until"]) < timezone.localdate()
-        return ["申请的有效期已经过去"] if late else []
-
-    def apply(self, target, values, request):
-        credit.grant_temporary(
-            target,
-            values["currency"],
-            Decimal(values["amount"]),
-            date.fromisoformat(values["until"]),
-            by=None,
-            reason=request.reason or str(request),
-            approval=str(request),
-        )
-
-
-PARTS = dict.fromkeys((Contact, CreditLimit, CustomerPath, BankAccount, ShippingMark), "customer")
+PARTS = dict.fromkeys((Contact, BankAccount, ShippingMark, CreditLimit, CustomerPath), "customer")
 NOTICE = "这是已审核的客户：除联系人和唛头外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
 
+BEYOND = Decimal(10) ** 17  # CNY; what cannot be converted
+CREDIT_FIELDS = {"is_credit_enabled", "credit_rating"}
 SHARED = {"effects": changes.EFFECTS}
 
 REVIEW = register(CustomerReview(reviews.REVIEW, "客户审核", Customer, levels=(REVIEWER,), button="提交审核", **SHARED))
 CHANGE = register(
-    CustomerChange(
-        changes.CHANGE,
-        "客户变更",
-        Customer,
-        levels=(MANAGER, REVIEWER),
-        amount_levels=(MANAGER, FINANCE),
-        notice=NOTICE,
-        **SHARED,
-    )
+    CustomerChange(changes.CHANGE, "客户变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE, **SHARED)
 )
-CREDIT = register(CustomerChange(changes.CREDIT, "信用额度变更", Customer, levels=(MANAGER, FINANCE), **SHARED))
-PATH = register(CustomerChange(changes.PATH, "公司路径变更", Customer, levels=(MANAGER,), **SHARED))
+CREDIT = register(
+    CreditChange(changes.CREDIT, "客户额度变更", Customer, levels=(MANAGER, FINANCE), notice=NOTICE, **SHARED)
+)
+PATH = register(
+    CustomerChange(changes.PATH, "客户路径变更", Customer, levels=(MANAGER, REVIEWER), notice=NOTICE, **SHARED)
+)
 TEMPORARY = register(
     TemporaryCreditKind(
         "customer.temporary_credit", "临时额度", Customer, levels=(MANAGER, FINANCE), button="申请临时额度", **SHARED
@@ -237,9 +224,7 @@ DELETION = register(
 
 def change_kind(values) -> CustomerChange:
     """The kind a proposal is submitted under: what changes decides who must agree."""
-    changed = {part["model"] for part in values["parts"]}
-    if not values["fields"] and changed == {CreditLimit._meta.label}:
+    models = {part["model"] for part in values["parts"]}
+    if CreditLimit._meta.label in models or CREDIT_FIELDS & values["fields"].keys():
         return CREDIT
-    if not values["fields"] and changed == {CustomerPath._meta.label}:
-        return PATH
-    return CHANGE
+    return PATH if models == {CustomerPath._meta.label} and not values["fields"] else CHANGE

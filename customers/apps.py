@@ -9,12 +9,13 @@ class CustomersConfig(AppConfig):
         from crm import setup, transitions
         from crm.admin import home
         from customers.home import part
-        from customers.services import rating
+        from customers.services import changes, credit, rating
         from customers.services.lifecycle import load_stage_policies
         from customers.services.reviews import reviewed_directly
 
         home.parts.add("customers", part)
         setup.shipped.add("customers.stages", load_stage_policies)
         transitions.after.add("customers.reviews", reviewed_directly)
+        changes.EFFECTS.add("credit", credit.limit_effects)
         rating.RATING.add("tenure", rating.tenure)
         rating.RATING.add("satisfaction", rating.satisfaction)

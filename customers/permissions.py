@@ -54,9 +54,24 @@ policies.shared(StagePolicy)
 for model in SHARED:
     policies.shared(model)
 
-# finance keeps up the credit of customers whose data it may not change
-CREDIT = (CreditLimit, TemporaryCredit, CreditReservation)
-for model in CREDIT:
+
+class LimitPolicy(ChildPolicy):
+    """Limits are written by those with the right to set them, for any customer they see: finance does not edit it.
+
+    Whoever may only add, change and delete proposes them on the page of an approved customer.
+    """
+
+    def visible_to(self, user, action="view"):
+        if action not in ("view", "export") and not self.allows(user, "set"):
+            return self.model._default_manager.none()
+        return super().visible_to(user, action)
+
+    def may_add_to(self, user, root):
+        return self.allows(user, "set") and super().may_add_to(user, root)
+
+
+policies.register(CreditLimit, LimitPolicy(CreditLimit, of="customer", writes_with="view"))
+for model in (TemporaryCredit, CreditReservation):
     policies.child(model, of="customer", writes_with="view")
 policies.shared(CreditRule)
 
@@ -88,9 +103,10 @@ for model in (Contact, ShippingMark):
     allow("客服 财务 市场", model, "view")
 allow("财务", BankAccount, "view")
 allow("财务", CustomerPath, "view export")
-allow(SELLERS + " 审批人 审计", CreditLimit, "view")
+allow(SELLERS, CreditLimit, "add change delete view")
+allow("审批人 审计", CreditLimit, "view")
 allow("审批人 审计", CreditLimit, "export")
-allow("财务 管理员", CreditLimit, "add change delete view import export")
+allow("财务 管理员", CreditLimit, "set add change delete view import export")
 allow("财务 管理员", TemporaryCredit, "add change delete view export")
 allow("财务 管理员", CreditReservation, "change view export")
 for model in (TemporaryCredit, CreditReservation):

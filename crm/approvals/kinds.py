@@ -55,8 +55,6 @@ class Kind:
     model: type
     action: str = "change"
     levels: tuple[Level, ...] = (Level("部门主管"),)
-    # those of a second policy, for proposals that involve an amount
-    amount_levels: tuple[Level, ...] = ()
     # what stands on its button, and what the page of a record says that may only be changed this way
     button: str = ""
     notice: str = ""

@@ -31,9 +31,6 @@ class RecordChange(Kind):
     parts: dict[type, str] = field(default_factory=dict)
     free: tuple[type, ...] = ()
 
-    def stamp(self, row, remark) -> None:
-        """Note on a part that is about to be saved which request changes it."""
-
     def needs_request(self, values) -> bool:
         """Whether ``values`` change anything that may not be changed directly."""
         free = {model._meta.label for model in self.free}
@@ -145,7 +142,6 @@ class RecordChange(Kind):
             return
         m2m = set_values(row, part["fields"])
         validate(row, part["fields"] if row.pk else None)
-        self.stamp(row, remark)
         row.save(m2m=m2m, remark=remark)
 
 

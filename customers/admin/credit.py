@@ -60,12 +60,12 @@ class CreditLimitInline(TabularInline):
     empty_hint = "还没有信用额度。每个币种一条；启用信用额度后，没有额度的客户不能赊销。"
 
     def _may_touch(self, request, action, obj):
-        """Whoever changes an approved customer by request may ask for limits too; setting them needs the right."""
-        return super()._may_touch(request, action, obj) or (
-            obj is not None
-            and changes.is_controlled(obj.review_status, request.user)
-            and policy_for(Customer).may(request.user, "change", obj)
-        )
+        """Without the right to set limits, only where saving the page becomes a request."""
+        if not self.policy.allows(request.user, "set"):
+            asks = obj is not None and obj.pk and changes.is_controlled(obj.review_status, request.user)
+            if not asks or not policy_for(Customer).may(request.user, "change", obj):
+                return False
+        return super()._may_touch(request, action, obj)
 
 
 # --- The credit page of one customer ---------------------------------------------------------------------------------
@@ -329,6 +329,9 @@ class CreditLimitAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["customer", ("currency", "amount"), ("valid_from", "valid_until"), "approval", "remark"]})
     ]
+
+    def has_add_permission(self, request):
+        return self.policy.allows(request.user, "set") and super().has_add_permission(request)
 
     @display(description="币种", ordering="currency")
     def currency_name(self, obj):

@@ -107,6 +107,7 @@ class CreditLimit(CreditPart):
         verbose_name = verbose_name_plural = "信用额度"
         ordering = ["customer", "currency"]
         default_permissions = ("add", "change", "delete", "view", "import", "export")
+        permissions = [("set_creditlimit", "直接设定信用额度")]
         constraints = [
             models.UniqueConstraint(fields=["limit_of", "currency"], name="credit_limit_once"),
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="credit_limit_not_negative"),

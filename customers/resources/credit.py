@@ -84,6 +84,8 @@ class CreditLimitResource(Resource):
 
     def check_row(self, values, stored, context):
         """The rules of ``CreditLimit.clean``, against the limits that are stored."""
+        if not self.policy.allows(context.user, "set"):
+            return [("amount", "没有直接设定信用额度的权限，请在客户页面提交变更。")]
         problems = []
         first, last = (
             values.get(name) or (stored and stored[name] and stored[name].isoformat())

@@ -2,7 +2,8 @@
 
 from crm.excel.resource import Resource, register
 from crm.excel.widgets import ParentWidget
-from customers.models import CustomerPath
+from customers.models import Customer, CustomerPath
+from customers.services import changes
 
 
 @register
@@ -49,6 +50,16 @@ class CustomerPathResource(Resource):
             served.add(scope)
 
     def check_row(self, values, stored, context):
+        if stored is None and self._needs_request(values.get("customer"), context):
+            return [("customer", "该客户已审核，新增公司路径需要审批：请在客户页面提交变更。")]
+        return self._check_default(values, stored)
+
+    def _needs_request(self, customer, context):
+        rows = Customer.objects.filter(pk=customer).values_list("review_status", flat=True)
+        status = context.names(("review status", customer), rows.first)
+        return changes.is_controlled(status, context.user)
+
+    def _check_default(self, values, stored):
         wanted = values.get("is_default")
         if wanted is None or (stored is not None and wanted == stored["is_default"]):
             return []

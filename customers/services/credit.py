@@ -15,6 +15,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from crm import actor, exchange, records, transitions
+from crm.approvals import Effect
 from crm.exchange import NoRate, convert, money
 from crm.models import Currency
 from crm.policies import policy_for
@@ -214,6 +215,44 @@ def release(*, source, reference, by, reason) -> CreditReservation | None:
     with transaction.atomic(), actor.acting(by):
         held = CreditReservation.objects.filter(active_key=CreditReservation.key_of(source, reference)).first()
         return transitions.run(held, "release", by=None, reason=reason) if held else None
+
+
+# --- Requests --------------------------------------------------------------------------------------------------------
+
+
+def proposed_limits(values) -> list[tuple[int | None, str | None, Decimal | None]]:
+    """``[(id of the limit or None, currency, amount)]`` that a change request asks for; None: as it is."""
+    found = []
+    for part in values.get("parts", ()):
+        if part["model"] == CreditLimit._meta.label and part["op"] != "remove":
+            fields = {name: new for name, (_, new) in part["fields"].items()}
+            amount = fields.get("amount")
+            found.append((part["id"], fields.get("currency"), None if amount is None else Decimal(amount)))
+    return found
+
+
+def limit_effects(customer, values, user) -> list[Effect]:
+    """What is left under each limit that a request asks for (变更影响)."""
+    if not policy_for(CreditLimit).allows(user, "view"):
+        return []
+    position, effects = Position(customer), []
+    stored = {limit.pk: limit for limit in position.limits.values()}
+    for pk, currency, amount in proposed_limits(values):
+        limit = stored.get(pk)
+        currency = currency or (limit.currency if limit else None)
+        amount = amount if amount is not None else (limit.amount if limit else None)
+        if currency is None or amount is None:
+            continue
+        try:
+            line = position.line_for(currency) if currency in position.currencies else None
+        except NoRate as error:
+            effects.append(Effect(f"{currency} 额度", text=error.messages[0], warning=True))
+            continue
+        used = line.used if line else position.exposure.get(currency, ZERO)
+        left = amount + (line.temporary if line else ZERO) - used
+        text = f"新额度 {money(amount, currency)}，已占用 {money(used, currency)}，剩余 {money(left, currency)}"
+        effects.append(Effect(f"{currency} 额度", text=text, warning=left < 0))
+    return effects
 
 
 # --- Changing --------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ REVIEWED = (
     "local_tax_no",
     "is_sinosure",
     "is_credit_enabled",
+    "credit_rating",
 )
 
 

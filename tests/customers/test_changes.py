@@ -6,15 +6,13 @@ import pytest
 from django.utils import timezone
 
 from crm import approvals, records, transitions
-from crm.models import ApprovalRequest, BusinessLog, Department, DictionaryItem
+from crm.models import ApprovalRequest, BusinessLog, Department
 from customers.models import (
     BankAccount,
     ChangeStatus,
     Contact,
     CreditLimit,
-    CreditRule,
     Customer,
-    CustomerPath,
     ReviewStatus,
     TemporaryCredit,
 )
@@ -247,60 +245,17 @@ def test_a_workbook_does_not_get_around_the_request(team):
     )
 
 
-# --- Credit and paths ------------------------------------------------------------------------------------------------
+# --- Temporary credit ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def rich(team, person):
-    """The approved customer with a limit of 100,000 CNY, credit control on, and two company paths for exports."""
+    """The approved customer with a limit of 100,000 CNY and credit control on."""
     team.finance = person("财务", full_name="财务")
     team.customer.is_credit_enabled = True
     records.save(team.customer, by=None)
-    team.limit = make(CreditLimit, customer=team.customer, currency="CNY", amount=100_000)
-    scenario = DictionaryItem.objects.filter(type="path_scenario").first()
-    team.paths = [make(CustomerPath, customer=team.customer, scenario=scenario) for _ in range(2)]
+    make(CreditLimit, customer=team.customer, currency="CNY", amount=100_000)
     return team
-
-
-def test_name_limit_and_default_path_travel_in_one_request(rich, browse):
-    """The salesperson's three changes: nothing shows until manager and finance agree, then all of it at once."""
-    changed = {"name": "前海云创集团", "creditlimits-0-amount": "250000", "customerpaths-1-is_default": "on"}
-    page, _ = propose(browse(rich.seller), rich.customer, **changed)
-    titles = [section.title for section in page.context["sections"]]
-    assert len(titles) == 3 and titles[0] == "客户"
-    effect = next(effect for effect in page.context["impact"] if effect.label == "CNY 信用剩余")
-    assert "100,000.00" in effect.text and "250,000.00" in effect.text
-    request = last_request()
-    assert (request.kind, request.amount) == ("customer.change", 250_000)
-    assert [level["name"] for level in request.chain] == ["部门主管", "财务审核"]
-    for person in (rich.manager, rich.finance):
-        assert fresh(rich.customer).name == "前海云创"
-        assert CreditLimit.objects.get(pk=rich.limit.pk).amount == 100_000
-        assert not CustomerPath.objects.get(pk=rich.paths[1].pk).is_default
-        request = agree(request, person)
-    limit = CreditLimit.objects.get(pk=rich.limit.pk)
-    assert (limit.amount, limit.approval) == (250_000, str(request))
-    assert fresh(rich.customer).name == "前海云创集团"
-    assert [CustomerPath.objects.get(pk=path.pk).is_default for path in rich.paths] == [False, True]
-
-
-def test_what_changes_decides_who_must_agree(rich, browse):
-    propose(browse(rich.seller), rich.customer, **{"creditlimits-0-amount": "120000"})
-    assert last_request().kind == "customer.credit"
-    propose(browse(rich.seller), rich.customer, **{"customerpaths-1-is_default": "on"})
-    assert last_request().kind == "customer.path"
-
-
-def test_a_salesperson_sets_no_limit_around_the_request(rich, browse):
-    """Neither on the limit's own page, nor on the form of a customer that is not approved yet."""
-    browser = browse(rich.seller)
-    own = f"/customers/creditlimit/{rich.limit.pk}/change/"
-    browser.post(own, {"amount": "999999", "currency": "CNY", "lock_version": 1, "customer": rich.customer.pk})
-    raw = make(Customer, owner=rich.seller)
-    limit = make(CreditLimit, customer=raw, currency="CNY", amount=1)
-    form = {"creditlimits-TOTAL_FORMS": 1, "creditlimits-INITIAL_FORMS": 1, "creditlimits-0-id": limit.pk}
-    posted(browser, page_of(raw), **form, **{"creditlimits-0-amount": "999999", "creditlimits-0-currency": "CNY"})
-    assert set(CreditLimit.objects.values_list("amount", flat=True)) == {100_000, 1}
 
 
 def test_temporary_credit_is_asked_for_and_ends_by_itself(rich, browse):
@@ -313,12 +268,6 @@ def test_temporary_credit_is_asked_for_and_ends_by_itself(rich, browse):
     extra = TemporaryCredit.objects.get()
     assert (extra.approved_by, extra.approval, extra.reason) == (rich.finance, str(request), "旺季备货")
     assert credit.Position(rich.customer, on=until + timedelta(days=1)).lines[0].headroom == 100_000
-
-
-def test_a_limit_beyond_the_rating_is_refused_at_once(rich, browse):
-    CreditRule.objects.update_or_create(rating=0, defaults={"max_amount": 200_000})
-    answer = posted(browse(rich.seller), page_of(rich.customer), **{"creditlimits-0-amount": "250000"})
-    assert answer.status_code == 200 and "合计最高" in answer.content.decode()
 
 
 # --- Review ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from customers.models import CreditLimit, CreditReservation, CreditRule, Custome
 from customers.models.credit import UNRATED
 from customers.services import credit
 from customers.services.credit import OverLimit
+from tests.browsing import form_of
 from tests.crm.test_numbering import run_together
 from tests.factories import make
 
@@ -382,20 +383,13 @@ def test_the_credit_of_others_does_not_exist(customer, person, browse):
     assert "4,321" not in browse(market).get(page_of(customer, "change")).content.decode()
 
 
-def form_of(browser, customer):
-    from customers.models import Customer as model
-    from tests.contract.probes import form_values
-
-    return form_values(browser.get(page_of(customer, "change")), model)
-
-
 def test_a_seller_who_forges_the_inline_changes_no_limit(customer, person, browse):
     seller = person("销售")
     ownership.set_owner(customer, seller, by=None)
     given = limit(customer, "USD", 100)
     browser = browse(seller)
     forged = {
-        **form_of(browser, customer),
+        **form_of(browser, page_of(customer, "change")),
         "remark": "forged",
         "creditlimits-TOTAL_FORMS": "2",
         "creditlimits-INITIAL_FORMS": "1",
@@ -416,7 +410,7 @@ def test_limits_entered_together_are_measured_together(customer, person, browse)
     make(CreditRule, rating=UNRATED, max_amount=Decimal(100))
     rate("USD", "7"), rate("EUR", "8")
     browser = browse(person("管理员"))
-    filled = {**form_of(browser, customer), "creditlimits-TOTAL_FORMS": "2"}
+    filled = {**form_of(browser, page_of(customer, "change")), "creditlimits-TOTAL_FORMS": "2"}
     for number, currency in enumerate(("USD", "EUR")):
         filled |= {
             f"creditlimits-{number}-customer": customer.pk,
