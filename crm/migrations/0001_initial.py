@@ -135,6 +135,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': '部门',
                 'ordering': ['sort', 'id'],
                 'abstract': False,
+                'default_permissions': ('add', 'change', 'delete', 'view', 'import', 'export'),
             },
         ),
         migrations.AddField(
@@ -167,6 +168,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': '数据字典',
                 'ordering': ['type', 'sort', 'id'],
                 'abstract': False,
+                'default_permissions': ('add', 'change', 'delete', 'view', 'import', 'export'),
             },
         ),
         migrations.CreateModel(
@@ -272,6 +274,7 @@ class Migration(migrations.Migration):
                 'verbose_name': '后台任务',
                 'verbose_name_plural': '后台任务',
                 'ordering': ['-id'],
+                'permissions': [('schedule_job', '管理定时任务')],
                 'default_permissions': ('view',),
             },
         ),
