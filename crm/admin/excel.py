@@ -101,6 +101,7 @@ def download_template(model_admin, request):
         "带 * 的列必须填写，其余可以留空；留空不会清除已有内容。",
         f"按{keys}识别已有记录，识别到的会更新。",
         "可以增删列、调整列的顺序，也可以直接导入您自己的表格，导入时再匹配列。",
+        *getattr(resource._meta, "notes", ()),
     ]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "template.xlsx"

@@ -7,6 +7,7 @@ streamed, so that memory does not grow with the file.
 import hashlib
 from collections import Counter
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 
 from django.db.models import Count, F
@@ -16,7 +17,7 @@ from crm.excel import files
 from crm.excel.companion import PREFIX
 from crm.excel.reader import WorkbookError
 from crm.excel.resource import Resource, resource_for
-from crm.excel.widgets import CellProblem, Context
+from crm.excel.widgets import CellProblem, Context, LookupWidget
 from crm.jobs import JobError
 from crm.models import ImportBatch, ImportRow
 from crm.policies import OwnedPolicy
@@ -201,8 +202,26 @@ class Checker:
     def _as_new(self, row, may_add):
         if not may_add:
             return self._conflict(row, "没有新增权限，只能更新已有记录。")
-        for name, text in self.resource.check_row(row["values"], None, self.context):
+        self._apply_rules(row, None, row["values"])
+
+    def _apply_rules(self, row, stored, touched):
+        """Rules over several columns, and nothing that was switched off is chosen anew."""
+        found = self.resource.check_row(row["values"], stored, self.context)
+        for name, retired in self.retired.items():
+            chosen = row["values"].get(name) if name in touched else None
+            for pk in chosen if isinstance(chosen, list) else [chosen]:
+                if pk in retired:
+                    found.append((name, f"“{self.fields[name].widget.shown(pk, self.context)}”已停用，请换一个。"))
+        for name, text in found:
             row["problems"].append(self._problem(self._index(name), name, text))
+
+    @cached_property
+    def retired(self) -> dict[str, set[int]]:
+        """``{column: ids of what was switched off}``, for the columns where there is any."""
+        filled = {*self.columns.values(), *self.defaults}
+        lookups = {name: field.widget for name, field in self.fields.items() if isinstance(field.widget, LookupWidget)}
+        found = {name: set(lookups[name].retired(self.context).values()) for name in filled & lookups.keys()}
+        return {name: ids for name, ids in found.items() if ids}
 
     def _as_changed(self, row, stored, many, parts):
         if self.existing == "skip":
@@ -211,7 +230,8 @@ class Checker:
         if self.existing == "refuse":
             return self._conflict(row, "记录已存在，本次导入设为不更新已有记录。")
         guard = self.resource._meta.guard
-        values = row["values"]
+        fixed = getattr(self.resource._meta, "fixed", ())
+        values = row["values"] = {name: value for name, value in row["values"].items() if name not in fixed}
         by_guard = guard and self._key_name(row["key_pair"]) == guard
         renamed = guard and not by_guard and values.get(guard) and audit.json_value(stored[guard]) != values[guard]
         if renamed and not self.allow_rename:
@@ -226,8 +246,7 @@ class Checker:
         changes = audit.diff({name: before.get(name) for name in after}, after)
         if self.companion and (given := self.companion.given(values)):
             changes |= self.companion.changes(given, self.companion.match(given, parts))
-        for name, text in self.resource.check_row(values, stored, self.context):
-            row["problems"].append(self._problem(self._index(name), name, text))
+        self._apply_rules(row, stored, changes)
         row |= {
             "kind": Kind.CHANGED if changes else Kind.UNCHANGED,
             "changes": changes,
