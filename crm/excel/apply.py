@@ -169,7 +169,7 @@ def run_undo(run) -> dict:
     changed in between, or with new records hanging on them, are left and listed in the batch's counts.
     """
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    entries = BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
+    entries = entries_of(batch)
     last = entries.order_by("-pk").values_list("pk", flat=True).first() or 0
     step = run.checkpoint or {"before": last + 1, "undone": 0, "kept": []}
     with actor.acting(run.user, batch=f"undo:{batch.pk}", reason=f"撤销导入：{batch.file_name}"[:100]):
@@ -185,6 +185,11 @@ def run_undo(run) -> dict:
         batch.counts |= {"undone": step["undone"], "kept": step["kept"]}
         _finish(batch, State.UNDONE)
     return {"batch": batch.pk, "undone": step["undone"]}
+
+
+def entries_of(batch):
+    """The log entries of what the batch wrote."""
+    return BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
 
 
 def undo_entries(entries, user) -> list[str]:

@@ -64,6 +64,9 @@ class Checker:
         self._refuse_repeated(staged)
         self._recognise([row for row in staged if row["kind"] == Kind.NEW and not row["problems"]])
         for row in staged:
+            first = row.pop("repeats", None)
+            if first and row["kind"] == Kind.CHANGED:
+                row["problems"].append(self._repeated(row, first))
             if row["problems"] and row["kind"] != Kind.CONFLICT:
                 row["kind"] = Kind.ERROR
             del row["key_pair"]
@@ -153,13 +156,18 @@ class Checker:
                 earlier[row["key"]] = row["number"], row["values"]
                 continue
             number, values = earlier[row["key"]]
-            name = self._key_name(row["key_pair"])
             if values == row["values"] and not row["problems"]:
                 row["kind"], row["values"] = Kind.UNCHANGED, {}
-            else:
-                text = f"“{row['values'].get(name)}”与第 {number} 行重复，同一文件中只能出现一次。"
-                row["problems"].append(self._problem(self._index(name), name, text))
+            elif values:
+                row["problems"].append(self._repeated(row, number))
+            else:  # the first one agreed with the stored record: so must this one
+                row["repeats"] = number
             row["key"] = ""
+
+    def _repeated(self, row, number) -> dict:
+        name = self._key_name(row["key_pair"])
+        text = f"“{row['values'].get(name)}”与第 {number} 行重复，同一文件中只能出现一次。"
+        return self._problem(self._index(name), name, text)
 
     def _key_name(self, pair):
         return next(name for name, key in self.resource._meta.keys if key == pair[0])

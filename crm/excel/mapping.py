@@ -31,10 +31,14 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
     names = [info.name for info in infos]
     chosen = sheet if sheet in names else ""
     known = [word for words in resource.targets(user).values() for word in words]
-    best = None
+    best = problem = None
     for info in infos if not chosen else [i for i in infos if i.name == chosen]:
-        with reader.open_rows(path, filename=batch.file_name, sheet=info.name, limit=PEEK_ROWS) as stream:
-            rows = list(stream)
+        try:
+            with reader.open_rows(path, filename=batch.file_name, sheet=info.name, limit=PEEK_ROWS) as stream:
+                rows = list(stream)
+        except reader.WorkbookError as error:  # another sheet may be sound
+            problem = error
+            continue
         if not rows:
             continue
         guess = layout.find_header(rows, known)
@@ -44,7 +48,7 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
         if chosen or len(infos) > 5:
             break
     if best is None:
-        raise reader.WorkbookError("文件里没有数据，请确认选择了正确的文件和工作表。")
+        raise problem or reader.WorkbookError("文件里没有数据，请确认选择了正确的文件和工作表。")
     _, info, rows, guess = best
     number, titles = guess.row_number, list(guess.titles)
     if header_row and header_row != number:

@@ -72,6 +72,15 @@ def test_a_row_that_repeats_another_word_for_word_is_skipped(seller):
     assert later[0]["kind"] == Kind.UNCHANGED
 
 
+def test_a_row_repeated_in_a_later_chunk_of_a_file_that_is_stored_already_is_skipped_too(seller):
+    row = ["A1", "甲公司", "A级"]
+    applied(checked(seller, TITLES, [row]))
+    batch = checked(seller, TITLES, [row])
+    later = check.Checker(batch, seller).chunk([Row(5000, row), Row(5001, ["A1", "甲公司", "B级"])])
+    assert [staged["kind"] for staged in later] == [Kind.UNCHANGED, Kind.ERROR]
+    assert "与第 2 行重复" in later[1]["problems"][0]["text"]
+
+
 def test_headcounts_and_places_find_their_class(seller):
     titles = ["客户名称", "企业规模", "所属地区"]
     batch = checked(

@@ -20,12 +20,6 @@ def own_folder(tmp_path, settings):
     settings.FILES_DIR = tmp_path
 
 
-@pytest.fixture
-def page(client, seller):
-    client.force_login(seller, backend="crm.auth.RoleBackend")
-    return client
-
-
 def workbook(rows, name="客户.xlsx"):
     book = openpyxl.Workbook()
     for row in rows:
