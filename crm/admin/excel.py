@@ -10,14 +10,13 @@ from django.db import transaction
 from django.http import FileResponse, Http404, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
-from xlsxwriter.utility import xl_col_to_name
 
 from crm import jobs, text
 from crm.admin.base import ModelAdmin, display
 from crm.admin.jobs import figures
 from crm.audit_display import Words
 from crm.excel import apply, errors, export, export_job, files, mapping, template
-from crm.excel.reader import WorkbookError
+from crm.excel.reader import WorkbookError, column_letter
 from crm.excel.resource import registered, resource_for
 from crm.excel.widgets import Context
 from crm.models import ImportBatch, ImportRow
@@ -259,7 +258,8 @@ class ImportBatchAdmin(ModelAdmin):
             found = mapping.peek(batch, resource, request.user, sheet=sheet, header_row=row)
         except WorkbookError as error:
             messages.error(request, str(error))
-            return HttpResponseRedirect(_list_page(resource, "import"))
+            back = "map" if "reread" in request.POST else None
+            return HttpResponseRedirect(self._url(back, batch.pk) if back else _list_page(resource, "import"))
         if (found.sheet, found.header_row) != (batch.sheet, batch.header_row):
             batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
             batch.counts = {"rows": found.total}
@@ -487,7 +487,7 @@ def _described(resource, user, rows):
 
 def _cell(row, index) -> str:
     """The cell to blame as a spreadsheet calls it: E245."""
-    return f"{xl_col_to_name(index)}{row.number}" if index is not None else ""
+    return f"{column_letter(index)}{row.number}" if index is not None else ""
 
 
 def _place(model, companion, name):

@@ -43,8 +43,9 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
             continue
         guess = layout.find_header(rows, known)
         hits = len(layout.match_columns(guess.titles, resource.targets(user)))
-        if best is None or hits > best[0]:
-            best = (hits, info, rows, guess)
+        rank = (rows[-1].number > guess.row_number, hits)
+        if best is None or rank > best[0]:
+            best = (rank, info, rows, guess)
         if chosen or len(infos) > 5:
             break
     if best is None:
@@ -58,6 +59,8 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
     width = max((len(row.cells) for row in rows if row.number >= number), default=0)
     titles += [""] * (width - len(titles))
     following = [row.cells for row in rows if row.number > number]
+    if not following and len(rows) < PEEK_ROWS:
+        raise reader.WorkbookError(f"第 {number} 行表头的下面没有数据，请确认选择了正确的文件和工作表。")
     samples = [
         [shown for cells in following if index < len(cells) and (shown := _show(cells[index]))][:SAMPLES]
         for index in range(len(titles))
