@@ -179,6 +179,7 @@ class Checker:
         may_change = set(
             self.resource.policy.visible_to(self.user, "change").filter(pk__in=ids).values_list("pk", flat=True)
         )
+        may_view = set(self._seen(ids - may_change))
         may_add = self.resource.policy.allows(self.user, "add")
         parts = self.companion.stored(ids) if self.companion and ids else {}
         many = self._stored_many(ids)
@@ -190,11 +191,18 @@ class Checker:
                 self._conflict(row, f"有 {len(matches)} 条同名记录，请填写代码以确定是哪一条。")
             elif matches[0] < 0:
                 self._conflict(row, "该代码属于一条已删除的记录，不能再次使用。")
-            elif matches[0] not in may_change:
+            elif matches[0] not in may_change | may_view:
                 self._conflict(row, self._foreign(row, stored[matches[0]]))
             else:
                 pk = matches[0]
                 self._as_changed(row, stored[pk], many.get(pk, {}), parts.get(pk, []))
+                if pk not in may_change and row["kind"] == Kind.CHANGED:
+                    self._conflict(row, f"“{row['label']}”您只能查看，不能修改。")
+
+    def _seen(self, ids):
+        """Those of ``ids`` that the importer may at least look at."""
+        rows = self.resource.policy.visible_to(self.user, "view")
+        return rows.filter(pk__in=ids).values_list("pk", flat=True) if ids else ()
 
     def _stored_many(self, ids) -> dict[int, dict]:
         names = self.resource.many & set(self.columns.values()) if ids else ()

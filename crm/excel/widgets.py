@@ -384,10 +384,11 @@ class LookupWidget(CellWidget):
         return self.named(self.rows(context))
 
     def named(self, rows) -> dict:
+        """By its names and by what an export calls it."""
         names: dict = {}
-        for pk, *values in rows.values_list("pk", *self.by):
-            for word in {text.fold(value) for value in values if value}:
-                names[word] = pk if word not in names else None if names[word] != pk else pk
+        for row in rows.iterator():
+            for word in {text.fold(value) for value in (str(row), *(getattr(row, name) for name in self.by)) if value}:
+                names[word] = row.pk if word not in names else None
         return names
 
     def retired(self, context) -> dict:

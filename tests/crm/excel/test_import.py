@@ -145,6 +145,18 @@ def test_somebody_elses_customer_is_neither_changed_nor_shown(seller, colleague)
     assert foreign.level is None and foreign.lock_version == 1
 
 
+def test_a_customer_one_may_only_read_is_no_fault_as_long_as_nothing_differs(seller, colleague):
+    """So that somebody's export reads back without complaint."""
+    customer = records.save(Customer(code="C1", name="甲公司", owner=colleague), by=colleague)
+    ownership.add_collaborator(customer, seller, by=None, level="view")
+    assert kinds(checked(seller, TITLES, [["C1", "甲公司"]])) == ["无变化"]
+    batch = checked(seller, TITLES, [["C1", "甲公司", "A级"]])
+    assert problems(batch) == {2: ["“甲公司”您只能查看，不能修改。"]} and kinds(batch) == ["冲突"]
+    applied(batch)
+    customer.refresh_from_db()
+    assert customer.level is None
+
+
 def test_what_was_transferred_after_the_preview_is_not_written(seller, colleague):
     customer = records.save(Customer(code="C1", name="甲公司", owner=seller), by=seller)
     batch = checked(seller, TITLES, [["C1", "甲公司", "A级"]])
