@@ -197,7 +197,7 @@ class Checker:
                 pk = matches[0]
                 self._as_changed(row, stored[pk], many.get(pk, {}), parts.get(pk, []))
                 if pk not in may_change and row["kind"] == Kind.CHANGED:
-                    self._conflict(row, f"“{row['label']}”您只能查看，不能修改。")
+                    self._conflict(row, "这条记录您只能查看，不能修改。")
 
     def _seen(self, ids):
         """Those of ``ids`` that the importer may at least look at."""

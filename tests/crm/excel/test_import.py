@@ -151,7 +151,7 @@ def test_a_customer_one_may_only_read_is_no_fault_as_long_as_nothing_differs(sel
     ownership.add_collaborator(customer, seller, by=None, level="view")
     assert kinds(checked(seller, TITLES, [["C1", "甲公司"]])) == ["无变化"]
     batch = checked(seller, TITLES, [["C1", "甲公司", "A级"]])
-    assert problems(batch) == {2: ["“甲公司”您只能查看，不能修改。"]} and kinds(batch) == ["冲突"]
+    assert problems(batch) == {2: ["这条记录您只能查看，不能修改。"]} and kinds(batch) == ["冲突"]
     applied(batch)
     customer.refresh_from_db()
     assert customer.level is None
