@@ -111,7 +111,7 @@ def note(user, model, operation, *, remark) -> None:
         content_type_id=content_type_id(model),
         object_id=0,
         object_repr=str(model._meta.verbose_name),
-        business_source=getattr(model, "business_source", 0),
+        business_source=0 if model is BusinessLog else getattr(model, "business_source", 0),
         operation=operation,
         user=user,
         user_name=str(user),

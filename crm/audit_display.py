@@ -75,6 +75,8 @@ class Words:
         field = _field(model, name)
         if field is not None and field.many_to_one:
             self._wanted[field.related_model] |= {value for value in values if value not in (None, "")}
+        elif field is not None and field.many_to_many:  # ids in a preview, names in the log
+            self._wanted[field.related_model] |= {pk for pks in values for pk in pks or () if isinstance(pk, int)}
 
     def _related(self, model, pk):
         if model not in self._names:
@@ -95,6 +97,8 @@ class Words:
             return "、".join(map(str, value)) if isinstance(value, list) else str(value)
         if field.many_to_one:
             return self._related(field.related_model, value)
+        if field.many_to_many:
+            return "、".join(self._related(field.related_model, v) if isinstance(v, int) else str(v) for v in value)
         if isinstance(field, MultiChoiceField):
             return "、".join(field.labels(value))
         if field.choices:

@@ -25,7 +25,8 @@ from crm.roles import allow
 
 SETTINGS = (Company, CompanyPath, CompanyPathNode, Department, DictionaryItem, ExchangeRate)
 
-for model in (*SETTINGS, ApprovalPolicy, ApprovalLevel, NumberSeries, Role, User):
+policies.register(User, policies.AccountPolicy(User))
+for model in (*SETTINGS, ApprovalPolicy, ApprovalLevel, NumberSeries, Role):
     policies.shared(model)
 for model in (ImportBatch, Job, Notification, StoredFile):
     policies.personal(model)
@@ -36,10 +37,14 @@ EVERYBODY = "销售 销售主管 销售总监 客服 财务 市场 审批人 审
 for model in SETTINGS:
     allow("管理员", model, "add change delete view")
     allow("审计", model, "view")
+for model in (Department, DictionaryItem):
+    allow("管理员", model, "import export")
+    allow("审计", model, "export")
 allow("财务", ExchangeRate, "add change view")
 allow("管理员", User, "add change view import export")
 allow("管理员", Role, "add change delete view")
 allow("管理员", NumberSeries, "change view")
+allow("管理员", Job, "schedule")
 allow("审计", User, "view export")
 allow("审计", Role, "view")
 allow("审计 管理员", BusinessLog, "view export")

@@ -178,6 +178,14 @@ class SharedPolicy(Policy):
         return rows.filter(is_active=True) if hasattr(self.model, "is_active") else rows
 
 
+class AccountPolicy(SharedPolicy):
+    """User accounts: a superuser's account is changed by superusers only."""
+
+    def visible_to(self, user, action="view"):
+        rows = super().visible_to(user, action)
+        return rows if action in ("view", "export") or user.is_superuser else rows.exclude(is_superuser=True)
+
+
 class PersonalPolicy(Policy):
     """Rows that belong to the person they were made for (jobs, imports, notifications); nobody else sees them.
 
@@ -339,10 +347,14 @@ class ProjectionPolicy(Policy):
 
 
 class LogPolicy(Policy):
-    """The business log: entries about records that the reader may see now, and about shared data he may view."""
+    """The business log: entries about records that the reader may see now, and about shared data he may view.
+
+    Who took the log itself out of the house, those read who read all of it.
+    """
 
     def visible_to(self, user, action="view"):
         from crm import audit
+        from crm.models import DataScope
 
         if not self.allows(user, action):
             return self.model._default_manager.none()
@@ -355,6 +367,8 @@ class LogPolicy(Policy):
                 reach |= self._about_owned(policy, user)
             elif isinstance(policy, SharedPolicy) and policy.allows(user, "view"):
                 reach |= Q(content_type_id=audit.content_type_id(model), root_type=None)
+        if self.scope(user, action) == DataScope.ALL:
+            reach |= Q(content_type_id=audit.content_type_id(self.model))
         return rows.filter(reach)
 
     def _about_owned(self, policy, user) -> Q:

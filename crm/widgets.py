@@ -28,10 +28,14 @@ class PermissionMatrix(forms.CheckboxSelectMultiple):
     def get_context(self, name, value, attrs):
         context = super().get_context(name, value, attrs)
         chosen = {str(item) for item in value or []}
+        policies = registered()
         offered: dict[type, dict] = {}
         for permission in self.choices.queryset:
             action = permission.codename.partition("_")[0]
-            offered.setdefault(permission.content_type.model_class(), {})[action] = {
+            model = permission.content_type.model_class()
+            if action in COLUMNS and isinstance(policies.get(model), PersonalPolicy):
+                continue  # everybody sees his own, and nobody else's
+            offered.setdefault(model, {})[action] = {
                 "value": permission.pk,
                 "label": ACTIONS.get(action, permission.name),
                 "checked": str(permission.pk) in chosen,
@@ -56,7 +60,7 @@ def _domains(offered):
                 [permission for action, permission in offered[model].items() if action not in COLUMNS],
             )
             for model in config.get_models()
-            if model in offered and model in policies and not isinstance(policies[model], PersonalPolicy)
+            if model in offered and model in policies
         ]
         if kinds:
             yield config.verbose_name, kinds

@@ -5,11 +5,12 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from crm.admin.base import ChangeList, ModelAdmin, display
-from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
+from crm.admin.filters import ChoiceFilter, PersonFilter, RangeDateTimeFilter
 from crm.audit_display import describe
 from crm.models import BusinessLog
 from crm.models.audit import Operation
-from crm.policies import policy_for, registered
+from crm.policies import PersonalPolicy, registered
+from crm.resources.audit import BusinessLogResource
 
 
 class LogList(ChangeList):
@@ -30,7 +31,11 @@ class KindFilter(admin.SimpleListFilter):
     template = "crm/filter_select.html"
 
     def lookups(self, request, model_admin):
-        models = [model for model in registered() if policy_for(model).allows(request.user, "view")]
+        models = [
+            model
+            for model, policy in registered().items()
+            if policy.allows(request.user, "view") and not isinstance(policy, PersonalPolicy)
+        ]
         types = ContentType.objects.get_for_models(*models)
         return [(str(types[model].pk), str(model._meta.verbose_name)) for model in models]
 
@@ -46,6 +51,7 @@ class KindFilter(admin.SimpleListFilter):
 @admin.register(BusinessLog)
 class BusinessLogAdmin(ModelAdmin):
     nav_icon, nav_order = "history", 60
+    resource_class = BusinessLogResource
     list_display = [
         "time",
         "user_name",
@@ -57,7 +63,12 @@ class BusinessLogAdmin(ModelAdmin):
         "ip",
         "remark",
     ]
-    list_filter = [("created_at", RangeDateTimeFilter), KindFilter, ("operation", ChoiceFilter)]
+    list_filter = [
+        ("user", PersonFilter),
+        ("created_at", RangeDateTimeFilter),
+        KindFilter,
+        ("operation", ChoiceFilter),
+    ]
     list_select_related = ["content_type"]
     list_display_links = ["time"]
     search_fields = ["=business_no", "user_name__startswith", "object_repr__startswith"]
@@ -113,7 +124,7 @@ class BusinessLogAdmin(ModelAdmin):
     @display(description="记录")
     def record(self, obj):
         model = obj.content_type.model_class()
-        if model not in self.admin_site._registry or obj.operation == Operation.DELETE:
+        if model not in self.admin_site._registry or obj.operation == Operation.DELETE or not obj.object_id:
             return obj.object_repr
         page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
         return format_html('<a href="{}">{}</a>', reverse(page, args=[obj.object_id]), obj.object_repr)

@@ -4,11 +4,13 @@ from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import ChoiceFilter
 from crm.models import DictionaryItem
 from crm.models.dictionary import DictionaryType
+from crm.resources.dictionary import DictionaryItemResource
 
 
 @admin.register(DictionaryItem)
 class DictionaryItemAdmin(ModelAdmin):
     nav_icon, nav_order = "list_alt", 40
+    resource_class = DictionaryItemResource
     list_display = ["label", "type_name", "code", "aliases", "sort", "active"]
     list_filter = [("type", ChoiceFilter), ("is_active", ChoiceFilter)]
     list_before_template = "crm/dictionary_types.html"

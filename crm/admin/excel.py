@@ -15,8 +15,8 @@ from crm import jobs, text
 from crm.admin.base import ModelAdmin, display
 from crm.admin.jobs import figures
 from crm.audit_display import Words
-from crm.excel import errors, export, export_job, files, mapping, template
-from crm.excel.reader import WorkbookError
+from crm.excel import apply, errors, export, export_job, files, mapping, template
+from crm.excel.reader import WorkbookError, column_letter
 from crm.excel.resource import registered, resource_for
 from crm.excel.widgets import Context
 from crm.models import ImportBatch, ImportRow
@@ -85,6 +85,7 @@ def _receive(request, resource, file) -> ImportBatch:
         files.discard(batch)
         raise
     batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
+    batch.counts = {"rows": found.total}
     batch.mapping, batch.options = mapping.suggest(resource, request.user, found.titles)
     batch.save()
     return batch
@@ -101,6 +102,7 @@ def download_template(model_admin, request):
         "带 * 的列必须填写，其余可以留空；留空不会清除已有内容。",
         f"按{keys}识别已有记录，识别到的会更新。",
         "可以增删列、调整列的顺序，也可以直接导入您自己的表格，导入时再匹配列。",
+        *getattr(resource._meta, "notes", ()),
     ]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "template.xlsx"
@@ -256,9 +258,11 @@ class ImportBatchAdmin(ModelAdmin):
             found = mapping.peek(batch, resource, request.user, sheet=sheet, header_row=row)
         except WorkbookError as error:
             messages.error(request, str(error))
-            return HttpResponseRedirect(_list_page(resource, "import"))
+            back = "map" if "reread" in request.POST else None
+            return HttpResponseRedirect(self._url(back, batch.pk) if back else _list_page(resource, "import"))
         if (found.sheet, found.header_row) != (batch.sheet, batch.header_row):
             batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
+            batch.counts = {"rows": found.total}
             batch.mapping, _ = mapping.suggest(resource, request.user, found.titles)
             batch.save()
         return self._mapping_page(request, batch, resource, found)
@@ -333,13 +337,12 @@ class ImportBatchAdmin(ModelAdmin):
             locked = ImportBatch.objects.select_for_update().get(pk=batch.pk)
             if locked.state != batch.state:
                 return
-            total = batch.counts.get("total", 0)
             locked.job = jobs.enqueue(
                 kind,
                 by=request.user,
                 title=f"{verb} {batch.file_name}"[:200],
                 params={"batch": batch.pk},
-                total=total,
+                total=_expected(batch, kind),
                 link=self._url("change", batch.pk),
             )
             locked.state, locked.message = state, ""
@@ -435,6 +438,16 @@ class ImportBatchAdmin(ModelAdmin):
             return FileResponse(target.open("rb"), as_attachment=True, filename=name)
 
 
+def _expected(batch, kind) -> int:
+    """How much there is to do, for the progress bar: rows to read, rows to write, or log entries to undo."""
+    counts = batch.counts
+    if kind == "excel.check":
+        return counts.get("rows") or sum(counts.get(name, 0) for name in _KIND_WORDS)
+    if kind == "excel.apply":
+        return counts.get("new", 0) + counts.get("changed", 0)
+    return apply.entries_of(batch).count()
+
+
 def _list_page(resource, page):
     return reverse(f"admin:{resource.model._meta.label_lower.replace('.', '_')}_{page}")
 
@@ -467,8 +480,14 @@ def _described(resource, user, rows):
             for name, (old, new) in row.changes.items()
             if name in resource.fields
         ]
-        described.append({"row": row, "cells": cells[:8], "changes": changes})
+        problems = [{"cell": _cell(row, problem["index"]), "text": problem["text"]} for problem in row.problems]
+        described.append({"row": row, "cells": cells[:8], "changes": changes, "problems": problems})
     return described
+
+
+def _cell(row, index) -> str:
+    """The cell to blame as a spreadsheet calls it: E245."""
+    return f"{column_letter(index)}{row.number}" if index is not None else ""
 
 
 def _place(model, companion, name):

@@ -17,6 +17,7 @@ __all__ = [
     "DictionaryFilter",
     "MultiChoiceFilter",
     "OwnerFilter",
+    "PersonFilter",
     "RangeDateFilter",
     "RangeDateTimeFilter",
 ]
@@ -124,6 +125,20 @@ class SharedFilter(FieldFilter):
         return [(row.pk, str(row)) for row in policy_for(field.related_model).choices_for(request.user)[:300]]
 
 
+def _named(people) -> list:
+    return [
+        (person.pk, str(person) if person.is_active else f"{person}（已停用）")
+        for person in people.order_by("-is_active", "full_name")[:300]
+    ]
+
+
+class PersonFilter(FieldFilter):
+    """Any colleague, those who left among them."""
+
+    def load_options(self, field, request):
+        return _named(field.related_model.objects.all())
+
+
 class OwnerFilter(FieldFilter):
     """Owners of the rows within reach: myself, my people, or nobody."""
 
@@ -137,8 +152,5 @@ class OwnerFilter(FieldFilter):
             people = people.filter(pk=request.user.pk)
         elif scope in (DataScope.DEPARTMENT, DataScope.DEPARTMENT_TREE):
             people = people.filter(pk__in=members_in_scope(request.user, scope))
-        options = [
-            (person.pk, str(person) if person.is_active else f"{person}（已停用）")
-            for person in people.order_by("-is_active", "full_name")[:300]
-        ]
+        options = _named(people)
         return [*options, (EMPTY, "（无负责人）")] if scope == DataScope.ALL else options

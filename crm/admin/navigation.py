@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from unfold.dataclasses import SearchResult
 
+from crm.admin import pages
 from crm.policies import PersonalPolicy, policy_for
 
 PALETTE_LIMIT = 8
@@ -40,6 +41,8 @@ def sidebar(request):
         if count := model_admin.nav_badge(request):
             item["badge"] = count
         groups.setdefault(title, []).append(item)
+    for group, title, icon, link, order in pages.in_sidebar(request):
+        groups.setdefault(group, []).append({"title": title, "icon": icon, "link": link, "order": order})
     home = {"title": "", "items": [{"title": "工作台", "icon": "home", "link": reverse("admin:index")}]}
     ordered = sorted(groups.items(), key=lambda group: (GROUPS.index(group[0]) if group[0] in GROUPS else 99, group[0]))
     return [home] + [

@@ -5,11 +5,13 @@ from crm.admin.base import ModelAdmin, TabularInline, display
 from crm.admin.filters import ChoiceFilter
 from crm.admin.trees import TreeAdmin
 from crm.models import Company, CompanyPath, CompanyPathNode, Department, ExchangeRate
+from crm.resources.organization import DepartmentResource
 
 
 @admin.register(Department)
 class DepartmentAdmin(TreeAdmin):
     nav_icon, nav_order = "account_tree", 20
+    resource_class = DepartmentResource
     list_display = ["tree_name", "manager", "members_count", "sort", "remark"]
     list_select_related = ["manager"]
     empty_hint = "部门决定数据范围：角色的“本部门”“本部门及下级”按这里的上下级计算。"

@@ -1,15 +1,23 @@
 """Pages of the site that belong to no model."""
 
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 
 from crm import files
+from crm.admin import periodic
 
 
 def urls(site):
     return [
-        path("downloads/<int:pk>/", site.admin_view(lambda request, pk: download(site, request, pk)), name="download")
+        path("downloads/<int:pk>/", site.admin_view(lambda request, pk: download(site, request, pk)), name="download"),
+        *periodic.urls(site),
     ]
+
+
+def in_sidebar(request):
+    """``(group, title, icon, address, order)`` of the pages that stand beside the lists."""
+    if periodic.allowed(request):
+        yield "数据与任务", "定时任务", "schedule", reverse("admin:periodic"), 30
 
 
 def download(site, request, pk):

@@ -11,29 +11,11 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import ChoiceFilter, SharedFilter
 from crm.admin.forms import RecordForm
+from crm.granting import beyond, grantable_roles
 from crm.models import Role, User
-from crm.policies import access, unlimited_scopes
+from crm.policies import access
+from crm.resources.people import UserResource
 from crm.widgets import PermissionMatrix
-
-
-def beyond(user, roles) -> list[int]:
-    """Ids of those ``roles`` that hold a right, or reach rows, which ``user`` has not himself."""
-    if user.is_superuser:
-        return []
-    scopes = unlimited_scopes(user)
-    return [
-        role.pk
-        for role in roles.prefetch_related("permissions__content_type")
-        if any(
-            scopes.get(f"{p.content_type.app_label}.{p.codename}", 0) < role.data_scope for p in role.permissions.all()
-        )
-    ]
-
-
-def grantable_roles(user):
-    """The active roles ``user`` may give: all for a superuser, else those with nothing beyond his own rights."""
-    roles = Role.objects.filter(is_active=True)
-    return roles.exclude(pk__in=beyond(user, roles))
 
 
 class UserForm(RecordForm):
@@ -73,6 +55,7 @@ class NewUserForm(UserCreationForm):
 @admin.register(User)
 class UserAdmin(ModelAdmin, DjangoUserAdmin):
     nav_icon, nav_order, in_palette = "group", 10, False
+    resource_class = UserResource
     form = UserForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
@@ -108,11 +91,6 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
     def get_readonly_fields(self, request, obj=None):
         fields = list(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else [*fields, "is_superuser", "is_staff"]
-
-    def has_change_permission(self, request, obj=None):
-        """A superuser's account is changed by superusers only."""
-        allowed = super().has_change_permission(request, obj)
-        return allowed and not (obj is not None and obj.is_superuser and not request.user.is_superuser)
 
     def user_change_password(self, request, id, form_url=""):
         """Whoever sets a password can log in with it: not on an account that may do more than oneself."""

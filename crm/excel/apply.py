@@ -10,7 +10,8 @@ from django.utils import timezone
 from crm import actor, bulk
 from crm.excel.check import count_kinds
 from crm.excel.companion import PREFIX
-from crm.excel.resource import resource_for
+from crm.excel.resource import registered, resource_for
+from crm.excel.widgets import Context
 from crm.models import BusinessLog, ImportBatch, ImportRow, Operation
 from crm.policies import policy_for
 
@@ -29,6 +30,7 @@ class Applier:
         self.batch, self.user = batch, user
         self.resource = resource_for(batch.resource)
         self.model = self.resource.model
+        self.context = Context(user)
         self.companion = self.resource.companion
         filled = (*batch.mapping.values(), *batch.options.get("defaults", ()))
         self.has_parts = any(name.startswith(PREFIX) for name in filled)
@@ -52,7 +54,8 @@ class Applier:
             return {row.pk: "没有新增权限。" for row in staged}
         keys = {row.pk: self.resource.key_of(row.values) for row in staged}
         taken = self.resource.find({key for key in keys.values() if key})
-        refused = {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
+        refused = self._broken_rules((row, None) for row in staged)
+        refused |= {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
         kept = [row for row in staged if row.pk not in refused]
         rows, many = [], []
         for row in kept:
@@ -74,9 +77,12 @@ class Applier:
             .filter(pk__in=stored.keys())
             .values_list("pk", flat=True)
         )
-        refused, rows, changes, many, kept = {}, [], [], [], []
+        refused = self._broken_rules((row, stored[row.target_id]) for row in staged if row.target_id in stored)
+        rows, changes, many, kept = [], [], [], []
         for row in staged:
             target = stored.get(row.target_id)
+            if row.pk in refused:
+                continue
             if target is None or row.target_id not in allowed:
                 refused[row.pk] = "检查之后记录已被移交或删除，没有更新。"
             elif target["lock_version"] != row.target_version:
@@ -94,6 +100,16 @@ class Applier:
         bulk.update(self.model, rows, changes, m2m=many if any(many) else None)
         self._companions(kept)
         return refused
+
+    def _broken_rules(self, pairs) -> dict[int, str]:
+        """What the rules over several columns say of the rows now, in the transaction that writes them."""
+        found = ((row.pk, self.resource.check_row(row.values, stored, self.context)) for row, stored in pairs)
+        return {
+            pk: "；".join(self._worded(name, text) for name, text in problems) for pk, problems in found if problems
+        }
+
+    def _worded(self, name, text):
+        return f"{self.resource.fields[name].column_name}{text}" if name else text
 
     def _log_words(self, changes):
         """Many-to-many values are logged by their names, as ``save`` logs them."""
@@ -153,7 +169,7 @@ def run_undo(run) -> dict:
     changed in between, or with new records hanging on them, are left and listed in the batch's counts.
     """
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    entries = BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
+    entries = entries_of(batch)
     last = entries.order_by("-pk").values_list("pk", flat=True).first() or 0
     step = run.checkpoint or {"before": last + 1, "undone": 0, "kept": []}
     with actor.acting(run.user, batch=f"undo:{batch.pk}", reason=f"撤销导入：{batch.file_name}"[:100]):
@@ -169,6 +185,11 @@ def run_undo(run) -> dict:
         batch.counts |= {"undone": step["undone"], "kept": step["kept"]}
         _finish(batch, State.UNDONE)
     return {"batch": batch.pk, "undone": step["undone"]}
+
+
+def entries_of(batch):
+    """The log entries of what the batch wrote."""
+    return BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
 
 
 def undo_entries(entries, user) -> list[str]:
@@ -190,6 +211,7 @@ def undo_entries(entries, user) -> list[str]:
             untouched = [entry for entry in untouched if entry.object_id not in hanging]
             bulk.delete(model, [stored[entry.object_id] for entry in untouched])
         else:
+            untouched = _restorable(model, stored, untouched, user)
             _restore(model, [(stored[entry.object_id], entry.changes) for entry in untouched])
         left = {entry.pk for entry in group} - {entry.pk for entry in untouched}
         kept += [entry.object_repr for entry in group if entry.pk in left]
@@ -211,6 +233,25 @@ def _with_parts(model, ids) -> set[int]:
             relation.related_model._base_manager.filter(**{f"{column}__in": ids}).values_list(column, flat=True)
         )
     return hanging
+
+
+def _restorable(model, stored, entries, user) -> list:
+    """Those of ``entries`` whose former values ``user`` could write today."""
+    if model._meta.label not in registered():
+        return entries
+    resource, context = resource_for(model._meta.label), Context(user)
+    return [entry for entry in entries if not resource.check_row(_former(entry), stored[entry.object_id], context)]
+
+
+def _former(entry) -> dict:
+    """The values before ``entry``, related ones by id."""
+    model = entry.content_type.model_class()
+    return {
+        name: _ids_by_label(model._meta.get_field(name).related_model, old)
+        if model._meta.get_field(name).many_to_many
+        else old
+        for name, (old, _) in entry.changes.items()
+    }
 
 
 def _restore(model, items) -> None:

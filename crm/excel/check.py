@@ -7,6 +7,7 @@ streamed, so that memory does not grow with the file.
 import hashlib
 from collections import Counter
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 
 from django.db.models import Count, F
@@ -16,7 +17,7 @@ from crm.excel import files
 from crm.excel.companion import PREFIX
 from crm.excel.reader import WorkbookError
 from crm.excel.resource import Resource, resource_for
-from crm.excel.widgets import CellProblem, Context
+from crm.excel.widgets import CellProblem, Context, LookupWidget
 from crm.jobs import JobError
 from crm.models import ImportBatch, ImportRow
 from crm.policies import OwnedPolicy
@@ -63,6 +64,9 @@ class Checker:
         self._refuse_repeated(staged)
         self._recognise([row for row in staged if row["kind"] == Kind.NEW and not row["problems"]])
         for row in staged:
+            first = row.pop("repeats", None)
+            if first and row["kind"] == Kind.CHANGED:
+                row["problems"].append(self._repeated(row, first))
             if row["problems"] and row["kind"] != Kind.CONFLICT:
                 row["kind"] = Kind.ERROR
             del row["key_pair"]
@@ -152,13 +156,18 @@ class Checker:
                 earlier[row["key"]] = row["number"], row["values"]
                 continue
             number, values = earlier[row["key"]]
-            name = self._key_name(row["key_pair"])
             if values == row["values"] and not row["problems"]:
                 row["kind"], row["values"] = Kind.UNCHANGED, {}
-            else:
-                text = f"“{row['values'].get(name)}”与第 {number} 行重复，同一文件中只能出现一次。"
-                row["problems"].append(self._problem(self._index(name), name, text))
+            elif values:
+                row["problems"].append(self._repeated(row, number))
+            else:  # the first one agreed with the stored record: so must this one
+                row["repeats"] = number
             row["key"] = ""
+
+    def _repeated(self, row, number) -> dict:
+        name = self._key_name(row["key_pair"])
+        text = f"“{row['values'].get(name)}”与第 {number} 行重复，同一文件中只能出现一次。"
+        return self._problem(self._index(name), name, text)
 
     def _key_name(self, pair):
         return next(name for name, key in self.resource._meta.keys if key == pair[0])
@@ -170,6 +179,7 @@ class Checker:
         may_change = set(
             self.resource.policy.visible_to(self.user, "change").filter(pk__in=ids).values_list("pk", flat=True)
         )
+        may_view = set(self._seen(ids - may_change))
         may_add = self.resource.policy.allows(self.user, "add")
         parts = self.companion.stored(ids) if self.companion and ids else {}
         many = self._stored_many(ids)
@@ -181,11 +191,18 @@ class Checker:
                 self._conflict(row, f"有 {len(matches)} 条同名记录，请填写代码以确定是哪一条。")
             elif matches[0] < 0:
                 self._conflict(row, "该代码属于一条已删除的记录，不能再次使用。")
-            elif matches[0] not in may_change:
+            elif matches[0] not in may_change | may_view:
                 self._conflict(row, self._foreign(row, stored[matches[0]]))
             else:
                 pk = matches[0]
                 self._as_changed(row, stored[pk], many.get(pk, {}), parts.get(pk, []))
+                if pk not in may_change and row["kind"] == Kind.CHANGED:
+                    self._conflict(row, "这条记录您只能查看，不能修改。")
+
+    def _seen(self, ids):
+        """Those of ``ids`` that the importer may at least look at."""
+        rows = self.resource.policy.visible_to(self.user, "view")
+        return rows.filter(pk__in=ids).values_list("pk", flat=True) if ids else ()
 
     def _stored_many(self, ids) -> dict[int, dict]:
         names = self.resource.many & set(self.columns.values()) if ids else ()
@@ -201,8 +218,26 @@ class Checker:
     def _as_new(self, row, may_add):
         if not may_add:
             return self._conflict(row, "没有新增权限，只能更新已有记录。")
-        for name, text in self.resource.check_row(row["values"], None, self.context):
+        self._apply_rules(row, None, row["values"])
+
+    def _apply_rules(self, row, stored, touched):
+        """Rules over several columns, and nothing that was switched off is chosen anew."""
+        found = self.resource.check_row(row["values"], stored, self.context)
+        for name, retired in self.retired.items():
+            chosen = row["values"].get(name) if name in touched else None
+            for pk in chosen if isinstance(chosen, list) else [chosen]:
+                if pk in retired:
+                    found.append((name, f"“{self.fields[name].widget.shown(pk, self.context)}”已停用，请换一个。"))
+        for name, text in found:
             row["problems"].append(self._problem(self._index(name), name, text))
+
+    @cached_property
+    def retired(self) -> dict[str, set[int]]:
+        """``{column: ids of what was switched off}``, for the columns where there is any."""
+        filled = {*self.columns.values(), *self.defaults}
+        lookups = {name: field.widget for name, field in self.fields.items() if isinstance(field.widget, LookupWidget)}
+        found = {name: set(lookups[name].retired(self.context).values()) for name in filled & lookups.keys()}
+        return {name: ids for name, ids in found.items() if ids}
 
     def _as_changed(self, row, stored, many, parts):
         if self.existing == "skip":
@@ -211,7 +246,8 @@ class Checker:
         if self.existing == "refuse":
             return self._conflict(row, "记录已存在，本次导入设为不更新已有记录。")
         guard = self.resource._meta.guard
-        values = row["values"]
+        fixed = getattr(self.resource._meta, "fixed", ())
+        values = row["values"] = {name: value for name, value in row["values"].items() if name not in fixed}
         by_guard = guard and self._key_name(row["key_pair"]) == guard
         renamed = guard and not by_guard and values.get(guard) and audit.json_value(stored[guard]) != values[guard]
         if renamed and not self.allow_rename:
@@ -228,8 +264,7 @@ class Checker:
             changes |= self.companion.changes(given, self.companion.match(given, parts))
         if changes and (refusal := self.resource.refuse_changes(changes, stored, self.context)):
             return self._conflict(row, refusal)
-        for name, text in self.resource.check_row(values, stored, self.context):
-            row["problems"].append(self._problem(self._index(name), name, text))
+        self._apply_rules(row, stored, changes)
         row |= {
             "kind": Kind.CHANGED if changes else Kind.UNCHANGED,
             "changes": changes,

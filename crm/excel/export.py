@@ -4,6 +4,8 @@ What goes in is decided when it is written: rows by the policy's "export" of who
 from that person.
 """
 
+from operator import itemgetter
+
 from django.conf import settings
 from django.db.models import F
 
@@ -28,6 +30,7 @@ class Exporter:
         self.fields = [field for name, field in visible.items() if not names or name in names]
         self.own = [field for field in self.fields if not field.name.startswith(PREFIX)]
         self.parts = [field for field in self.fields if field.name.startswith(PREFIX)]
+        self.computed = set(getattr(resource._meta, "computed", ())) & {field.name for field in self.fields}
         self.columns = [
             Column(field.column_name, kind=field.widget.kind, max_length=field.widget.max_length)
             for field in self.fields
@@ -36,7 +39,7 @@ class Exporter:
     def rows(self, queryset):
         """Cells of every row, newest first; one query per chunk and related model, whatever the number of rows."""
         model = self.resource.model
-        single = [field.name for field in self.own if field.name not in self.resource.many]
+        single = [f.name for f in self.own if f.name not in self.resource.many and f.name not in self.computed]
         attnames = [model._meta.get_field(name).attname for name in single]
         last = None
         while True:
@@ -57,21 +60,23 @@ class Exporter:
             field.name: self._many(model, field.name, ids) for field in self.own if field.name in self.resource.many
         }
         parts = self._parts(ids)
+        computed = self.resource.compute(ids, self.user) if self.computed else {}
         where = {name: position for position, name in enumerate(single, 1)}
-        renders = [(field.name, field.widget.render) for field in self.fields]
+        readers = [
+            (self._reader(field.name, where, many, parts, computed), field.widget.render) for field in self.fields
+        ]
         for row in chunk:
-            pk, part = row[0], parts.get(row[0], {})
-            yield [
-                render(
-                    row[where[name]]
-                    if name in where
-                    else many[name].get(pk, ())
-                    if name in many
-                    else part.get(name[len(PREFIX) :]),
-                    context=self.context,
-                )
-                for name, render in renders
-            ]
+            yield [render(read(row), context=self.context) for read, render in readers]
+
+    def _reader(self, name, where, many, parts, computed):
+        """The value of column ``name`` of a row that was read, its id first."""
+        if name in where:
+            return itemgetter(where[name])
+        if name in many:
+            return lambda row: many[name].get(row[0], ())
+        if name in self.computed:
+            return lambda row: computed.get(row[0], {}).get(name)
+        return lambda row: parts.get(row[0], {}).get(name[len(PREFIX) :])
 
     def _many(self, model, name, ids):
         field = model._meta.get_field(name)

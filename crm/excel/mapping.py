@@ -31,20 +31,25 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
     names = [info.name for info in infos]
     chosen = sheet if sheet in names else ""
     known = [word for words in resource.targets(user).values() for word in words]
-    best = None
+    best = problem = None
     for info in infos if not chosen else [i for i in infos if i.name == chosen]:
-        with reader.open_rows(path, filename=batch.file_name, sheet=info.name, limit=PEEK_ROWS) as stream:
-            rows = list(stream)
+        try:
+            with reader.open_rows(path, filename=batch.file_name, sheet=info.name, limit=PEEK_ROWS) as stream:
+                rows = list(stream)
+        except reader.WorkbookError as error:  # another sheet may be sound
+            problem = error
+            continue
         if not rows:
             continue
         guess = layout.find_header(rows, known)
         hits = len(layout.match_columns(guess.titles, resource.targets(user)))
-        if best is None or hits > best[0]:
-            best = (hits, info, rows, guess)
+        rank = (rows[-1].number > guess.row_number, hits)
+        if best is None or rank > best[0]:
+            best = (rank, info, rows, guess)
         if chosen or len(infos) > 5:
             break
     if best is None:
-        raise reader.WorkbookError("文件里没有数据，请确认选择了正确的文件和工作表。")
+        raise problem or reader.WorkbookError("文件里没有数据，请确认选择了正确的文件和工作表。")
     _, info, rows, guess = best
     number, titles = guess.row_number, list(guess.titles)
     if header_row and header_row != number:
@@ -54,6 +59,8 @@ def peek(batch, resource, user, *, sheet="", header_row=0) -> Peek:
     width = max((len(row.cells) for row in rows if row.number >= number), default=0)
     titles += [""] * (width - len(titles))
     following = [row.cells for row in rows if row.number > number]
+    if not following and len(rows) < PEEK_ROWS:
+        raise reader.WorkbookError(f"第 {number} 行表头的下面没有数据，请确认选择了正确的文件和工作表。")
     samples = [
         [shown for cells in following if index < len(cells) and (shown := _show(cells[index]))][:SAMPLES]
         for index in range(len(titles))

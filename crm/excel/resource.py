@@ -9,7 +9,7 @@ from functools import cached_property
 from import_export import fields, resources
 
 from crm import audit
-from crm.excel.widgets import widget_for
+from crm.excel.widgets import CellWidget, widget_for
 from crm.fields import KeyField
 from crm.policies import OwnedPolicy, policy_for
 
@@ -36,10 +36,12 @@ class Field(fields.Field):
 class Resource(resources.ModelResource):
     """Base of all resources; ``register`` makes it known to the import pages.
 
-    Meta: ``model``, ``fields`` in the order of the template, ``readonly`` (exported only), ``keys`` as pairs of field
-    and stored key in the order in which they are tried, ``synonyms``, ``examples``, ``titles`` and ``cells`` (another
-    header or widget for a field), ``guard`` (a field that must not differ when a record is recognised by another key,
-    so that a wrong code does not overwrite another customer).
+    Meta: ``model``, ``fields`` in the order of the template, ``readonly`` (exported only), ``computed`` (exported only,
+    ``{name: header}`` of what ``compute`` works out), ``keys`` as pairs of field and stored key in the order in which
+    they are tried, ``fixed`` (what a stored record keeps, however the file writes it), ``notes`` (more lines above the
+    template), ``synonyms``, ``examples``, ``titles`` and ``cells`` (another header or widget for a field), ``guard`` (a
+    field that must not differ when a record is recognised by another key, so that a wrong code does not overwrite
+    another customer).
     """
 
     companion = None
@@ -47,7 +49,10 @@ class Resource(resources.ModelResource):
     class Meta:
         fields = ()
         readonly = ()
+        computed = {}
         keys = ()
+        fixed = ()
+        notes = ()
         synonyms = {}
         examples = {}
         titles = {}
@@ -59,6 +64,8 @@ class Resource(resources.ModelResource):
         meta = self._meta
         names = [*meta.fields, *getattr(meta, "readonly", ())]
         self.fields = {name: self.field_from_django_field(name, meta.model._meta.get_field(name)) for name in names}
+        for name, title in getattr(meta, "computed", {}).items():
+            self.fields[name] = Field(name, title, CellWidget(), importable=False)
         if self.companion is not None:
             self.fields |= {field.name: field for field in self.companion.columns()}
 
@@ -164,7 +171,10 @@ class Resource(resources.ModelResource):
         """Derived columns of a changed row that the model's own ``save`` would set."""
 
     def check_row(self, values, stored, context) -> list[tuple[str | None, str]]:
-        """Rules over several columns: ``[(column or None, problem), …]``."""
+        """Rules over several columns: ``[(column or None, problem), …]``.
+
+        Asked at the check and again when the row is written, with ``stored`` (None for a new record) as it is then.
+        """
         return []
 
     def refuse_changes(self, changes, stored, context) -> str | None:
@@ -179,6 +189,12 @@ class Resource(resources.ModelResource):
         if field.has_default():
             return audit.json_value(field.get_default())
         return None if field.null else ""
+
+    # --- Exporting ---------------------------------------------------------------------------------------------------
+
+    def compute(self, ids, user) -> dict[int, dict]:
+        """``{id: {computed column: cell}}`` of the records ``ids`` as ``user`` may read them."""
+        return {}
 
     def describe(self, values) -> str:
         return str(values.get("name") or values.get("code") or "")[:200]

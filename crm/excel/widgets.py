@@ -6,6 +6,7 @@ that every row shares, loaded once and only within what its user may pick.
 """
 
 import re
+from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -18,6 +19,7 @@ from crm import audit, text
 from crm.excel.columns import Column
 from crm.excel.writer import CUT_MARK
 from crm.fields import DictionaryField, MultiChoiceField, PhoneField
+from crm.models import TreeRecord
 from crm.policies import policy_for
 
 TRUE = {"是", "true", "1", "y", "yes", "√", "✓", "启用", "t", "对"}
@@ -379,11 +381,24 @@ class LookupWidget(CellWidget):
 
     def load(self, context) -> dict:
         """``{folded name: id}``; a name that two records share is None."""
+        return self.named(self.rows(context))
+
+    def named(self, rows) -> dict:
+        """By its names and by what an export calls it."""
         names: dict = {}
-        for pk, *values in self.rows(context).values_list("pk", *self.by):
-            for word in {text.fold(value) for value in values if value}:
-                names[word] = pk if word not in names else None if names[word] != pk else pk
+        for row in rows.iterator():
+            for word in {text.fold(value) for value in (str(row), *(getattr(row, name) for name in self.by)) if value}:
+                names[word] = row.pk if word not in names else None
         return names
+
+    def retired(self, context) -> dict:
+        """``{folded name: id}`` of what was switched off: known where a record already has it, and nowhere else."""
+        if not hasattr(self.model, "is_active"):
+            return {}
+        return context.names(("retired", self.field), lambda: self.named(self.all_rows().filter(is_active=False)))
+
+    def all_rows(self):
+        return policy_for(self.model).rows()
 
     def lookup(self, context):
         return context.names(("lookup", self.field), lambda: self.load(context))
@@ -400,6 +415,8 @@ class LookupWidget(CellWidget):
             return None
         names = self.lookup(context)
         if word not in names:
+            names = self.retired(context)
+        if word not in names:
             raise CellProblem(f"没有“{shown[:40]}”这一项，请从可选值中选择。", unknown=shown)
         if names[word] is None:
             raise CellProblem(f"有多条“{shown[:40]}”，无法确定是哪一条。")
@@ -410,7 +427,10 @@ class LookupWidget(CellWidget):
         return self.resolve(shown, context) if shown else None
 
     def render(self, value, obj=None, context=None, **kwargs):
-        return context.label(self.model, value) if value else ""
+        return self.shown(value, context) if value else ""
+
+    def shown(self, pk, context) -> str:
+        return context.label(self.model, pk)
 
 
 class DictionaryWidget(LookupWidget):
@@ -419,9 +439,12 @@ class DictionaryWidget(LookupWidget):
     def rows(self, context):
         return super().rows(context).filter(type=self.field.type)
 
-    def load(self, context):
+    def all_rows(self):
+        return super().all_rows().filter(type=self.field.type)
+
+    def named(self, rows):
         names: dict = {}
-        for item in self.rows(context):
+        for item in rows:
             for word in item.names():
                 names.setdefault(word, item.pk)
         return names
@@ -431,10 +454,18 @@ class DictionaryWidget(LookupWidget):
 
 
 class PersonWidget(LookupWidget):
-    """A colleague by full name or user name."""
+    """A colleague by full name or user name; exported by the user name where two share the full name."""
 
     def __init__(self, field=None, **kwargs):
         super().__init__(field, by=("full_name", "username"), **kwargs)
+
+    def shown(self, pk, context):
+        name = super().shown(pk, context)
+        shared = context.names(("shared names", self.model), self._counts)[text.fold(name)] > 1
+        return context.label(self.model, pk, "username") if shared else name
+
+    def _counts(self):
+        return Counter(text.fold(name) for name in self.all_rows().values_list("full_name", flat=True))
 
 
 class ManyWidget(LookupWidget):
@@ -447,7 +478,53 @@ class ManyWidget(LookupWidget):
         return sorted({pk for word in words if (pk := self.resolve(word, context)) is not None})
 
     def render(self, value, obj=None, context=None, **kwargs):
-        return "、".join(sorted(context.label(self.model, pk) for pk in value or ()))
+        return "、".join(sorted(self.shown(pk, context) for pk in value or ()))
+
+
+class TreeNames:
+    """Nodes of a tree by name where that is the only one, else by their path: 总部/华南大区."""
+
+    def named(self, rows):
+        paths = self._paths(rows)
+        names: dict = {}
+        for pk, path in paths.items():
+            word = text.fold(path[-1])
+            names[word] = pk if word not in names else None
+        return names | {text.fold("/".join(path)): pk for pk, path in paths.items()}
+
+    def _paths(self, rows) -> dict[int, list[str]]:
+        nodes = {pk: (name, parent) for pk, name, parent in rows.values_list("pk", "name", "parent_id")}
+        return {pk: path_of(nodes, pk) for pk in nodes}
+
+    def _shown(self, context) -> dict[int, str]:
+        paths = context.names(("paths", self.model), lambda: self._paths(self.all_rows()))
+        shared = Counter(text.fold(path[-1]) for path in paths.values())
+        return {pk: path[-1] if shared[text.fold(path[-1])] == 1 else "/".join(path) for pk, path in paths.items()}
+
+    def shown(self, pk, context):
+        return context.names(("shown", self.model), lambda: self._shown(context)).get(pk, "")
+
+    def words(self, context):
+        shown = context.names(("shown", self.model), lambda: self._shown(context))
+        return list(shown.values())[:500]
+
+
+def path_of(nodes, pk) -> list[str]:
+    """Names from the root down to ``pk`` in ``{id: (name, parent id)}``."""
+    path, seen = [], set()
+    while pk in nodes and pk not in seen:
+        seen.add(pk)
+        name, pk = nodes[pk]
+        path.insert(0, name)
+    return path
+
+
+class TreeWidget(TreeNames, LookupWidget):
+    """One node of a tree."""
+
+
+class ManyTreeWidget(TreeNames, ManyWidget):
+    """Several nodes of a tree."""
 
 
 class ParentWidget(LookupWidget):
@@ -497,8 +574,11 @@ def widget_for(field) -> CellWidget:
         return DictionaryWidget(field)
     if isinstance(field, MultiChoiceField):
         return MultiChoiceWidget(field)
+    is_tree = field.is_relation and issubclass(field.related_model, TreeRecord)
     if field.many_to_many:
-        return ManyWidget(field)
+        return ManyTreeWidget(field) if is_tree else ManyWidget(field)
+    if is_tree:
+        return TreeWidget(field)
     if field.is_relation:
         is_person = field.related_model._meta.label == "crm.User"
         return PersonWidget(field) if is_person else LookupWidget(field)

@@ -41,6 +41,7 @@ class DictionaryItem(Record):
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "数据字典"
         ordering = ["type", "sort", "id"]
+        default_permissions = ("add", "change", "delete", "view", "import", "export")
         constraints = [
             models.UniqueConstraint(fields=["type", "code"], name="dictionary_code"),
             models.UniqueConstraint(fields=["type", "label_key"], name="dictionary_label"),

@@ -59,6 +59,7 @@ class Job(models.Model):
         verbose_name = verbose_name_plural = "后台任务"
         ordering = ["-id"]
         default_permissions = ("view",)
+        permissions = [("schedule_job", "管理定时任务")]
         indexes = [
             models.Index(fields=["state", "lease_until"], name="job_state_lease"),
             models.Index(fields=["user", "created_at"], name="job_user"),

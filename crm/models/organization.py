@@ -81,6 +81,7 @@ class Department(TreeRecord):
     class Meta(TreeRecord.Meta):
         verbose_name = verbose_name_plural = "部门"
         ordering = ["sort", "id"]
+        default_permissions = ("add", "change", "delete", "view", "import", "export")
         constraints = [models.UniqueConstraint(fields=["parent", "name"], name="department_name_in_parent")]
 
     def __str__(self):

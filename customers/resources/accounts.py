@@ -70,6 +70,7 @@ class CustomerContact(Companion):
         "email": "联系人邮箱",
         "wechat": "联系人微信",
         "qq": "联系人QQ",
+        "birthday": "联系人生日",
     }
     synonyms = {
         "name": ("联系人姓名", "联系人名称", "contact", "contact name", "联络人", "首要联系人"),
@@ -79,6 +80,7 @@ class CustomerContact(Companion):
         "email": ("联系人电子邮箱",),
         "wechat": ("微信", "微信号", "wechat"),
         "qq": ("qq", "qq号"),
+        "birthday": ("生日", "出生日期"),
     }
 
     def prepare(self, parent, row):

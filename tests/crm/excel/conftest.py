@@ -25,3 +25,11 @@ def colleague(db, seller):
 def acting(seller):
     with actor.acting(seller, ip="10.1.2.3", batch="import:1", reason="Excel 导入"):
         yield seller
+
+
+@pytest.fixture
+def page(client, seller, settings, tmp_path):
+    """The seller's browser; files land in a folder of the test."""
+    settings.FILES_DIR = tmp_path
+    client.force_login(seller, backend="crm.auth.RoleBackend")
+    return client

@@ -3,62 +3,16 @@
 from datetime import date, datetime
 
 import pytest
-from django.db import transaction
 
-from crm import actor, ownership, records
-from crm.excel import apply, check
+from crm import ownership, records
+from crm.excel import check
 from crm.excel.reader import CellError, Formula, Row
 from crm.excel.resource import resource_for
-from crm.models import BusinessLog, ImportBatch, ImportRow, Operation, Role
+from crm.models import BusinessLog, ImportRow, Operation, Role
 from customers.models import Contact, Customer, CustomerUserObjectPermission, Tag
+from tests.crm.excel.pipeline import Kind, applied, checked, kinds, problems, undone
 
 pytestmark = pytest.mark.django_db
-Kind = ImportRow.Kind
-
-
-def start(user, titles, resource="customers.Customer", **options):
-    """A batch whose columns are matched by their Chinese names."""
-    by_title = {field.column_name: name for name, field in resource_for(resource).fields.items()}
-    mapping = {str(index): by_title[title] for index, title in enumerate(titles)}
-    return ImportBatch.objects.create(
-        resource=resource,
-        user=user,
-        file_name="客户.xlsx",
-        header_row=1,
-        titles=titles,
-        mapping=mapping,
-        options=options,
-    )
-
-
-def checked(user, titles, rows, merged=(), **options):
-    batch = start(user, titles, **options)
-    checker = check.Checker(batch, user)
-    checker.merged = list(merged)
-    check.stage(batch, checker.chunk([Row(number, cells) for number, cells in enumerate(rows, 2)]))
-    return batch
-
-
-def applied(batch):
-    with transaction.atomic(), actor.acting(batch.user, ip="10.0.0.9", batch=apply.tag(batch), reason="Excel 导入"):
-        apply.Applier(batch, batch.user).chunk(
-            list(batch.rows.filter(kind__in=[Kind.NEW, Kind.CHANGED], outcome=0).order_by("number"))
-        )
-    return batch
-
-
-def undone(batch):
-    entries = BusinessLog.objects.filter(batch=apply.tag(batch)).order_by("-pk")
-    with transaction.atomic(), actor.acting(batch.user, batch=f"undo:{batch.pk}"):
-        return apply.undo_entries(list(entries), batch.user)
-
-
-def problems(batch):
-    return {row.number: [p["text"] for p in row.problems] for row in batch.rows.exclude(problems=[])}
-
-
-def kinds(batch):
-    return [row.get_kind_display() for row in batch.rows.order_by("number")]
 
 
 TITLES = ["客户代码", "客户名称", "客户等级", "联系电话", "税率（%）", "营业执照注册号"]
@@ -116,6 +70,15 @@ def test_a_row_that_repeats_another_word_for_word_is_skipped(seller):
     assert kinds(batch) == ["新增", "无变化", "错误"]
     later = check.Checker(batch, seller).chunk([Row(5000, ["A1", "甲公司", "A级"])])
     assert later[0]["kind"] == Kind.UNCHANGED
+
+
+def test_a_row_repeated_in_a_later_chunk_of_a_file_that_is_stored_already_is_skipped_too(seller):
+    row = ["A1", "甲公司", "A级"]
+    applied(checked(seller, TITLES, [row]))
+    batch = checked(seller, TITLES, [row])
+    later = check.Checker(batch, seller).chunk([Row(5000, row), Row(5001, ["A1", "甲公司", "B级"])])
+    assert [staged["kind"] for staged in later] == [Kind.UNCHANGED, Kind.ERROR]
+    assert "与第 2 行重复" in later[1]["problems"][0]["text"]
 
 
 def test_headcounts_and_places_find_their_class(seller):
@@ -180,6 +143,18 @@ def test_somebody_elses_customer_is_neither_changed_nor_shown(seller, colleague)
     applied(batch)
     foreign.refresh_from_db()
     assert foreign.level is None and foreign.lock_version == 1
+
+
+def test_a_customer_one_may_only_read_is_no_fault_as_long_as_nothing_differs(seller, colleague):
+    """So that somebody's export reads back without complaint."""
+    customer = records.save(Customer(code="C1", name="甲公司", owner=colleague), by=colleague)
+    ownership.add_collaborator(customer, seller, by=None, level="view")
+    assert kinds(checked(seller, TITLES, [["C1", "甲公司"]])) == ["无变化"]
+    batch = checked(seller, TITLES, [["C1", "甲公司", "A级"]])
+    assert problems(batch) == {2: ["这条记录您只能查看，不能修改。"]} and kinds(batch) == ["冲突"]
+    applied(batch)
+    customer.refresh_from_db()
+    assert customer.level is None
 
 
 def test_what_was_transferred_after_the_preview_is_not_written(seller, colleague):

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from crm import jobs, ownership, records
 from crm.models import BusinessLog, ImportBatch, Job, Operation, StoredFile
-from customers.models import Contact, Customer
+from customers.models import Contact, Customer, Tag
 
 pytestmark = pytest.mark.django_db
 LIST = "/customers/customer/"
@@ -18,12 +18,6 @@ LIST = "/customers/customer/"
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, settings):
     settings.FILES_DIR = tmp_path
-
-
-@pytest.fixture
-def page(client, seller):
-    client.force_login(seller, backend="crm.auth.RoleBackend")
-    return client
 
 
 def workbook(rows, name="客户.xlsx"):
@@ -75,6 +69,19 @@ def test_a_file_goes_in_by_upload_mapping_check_and_confirmation(page, seller):
     customer = Customer.objects.get()
     assert (customer.code, customer.owner, batch.state) == ("0001", seller, "applied")
     assert Contact.objects.get().mobile == "13800138000"
+
+
+def test_the_preview_names_tags_and_whatever_else_is_chosen_from_a_list(page):
+    Tag.objects.create(name="重点客户")
+    rows = [["客户代码", "客户名称", "客户等级", "标签"], ["0001", "甲公司", "A级", "重点客户"]]
+    batch = upload(page, rows)
+    shown = page.get(f"/crm/importbatch/{batch.pk}/change/").content.decode()
+    assert "<i>标签</i>重点客户" in shown and "<i>客户等级</i>A级" in shown
+    confirm(page, batch)
+    Tag.objects.create(name="展会")
+    rows[1][3] = "展会"
+    shown = page.get(f"/crm/importbatch/{upload(page, rows).pk}/change/").content.decode()
+    assert "<b>标签</b><del>重点客户</del> → <ins>展会</ins>" in shown
 
 
 def test_confirming_twice_applies_once(page):

@@ -1,6 +1,7 @@
 """Periodic work begins at its time in Asia/Shanghai, once after a standstill, and never twice at once."""
 
 from datetime import datetime, timedelta
+from html import unescape
 from io import StringIO
 from zoneinfo import ZoneInfo
 
@@ -125,3 +126,54 @@ def test_a_time_that_has_passed_today_means_tomorrow(night):
     due = schedule._next_run(work)
     assert due.date() in {timezone.localdate(), timezone.localdate() + timedelta(days=1)}
     assert due.time() == work.daily and due > datetime.now(due.tzinfo)
+
+
+# --- The administrator's page -----------------------------------------------------------------------------------------
+
+
+def page(browser, path=""):
+    return unescape(browser.get(f"/periodic/{path}").content.decode())
+
+
+def test_the_administrator_sees_when_each_work_is_due_and_how_it_went(night, person, browse):
+    browser = browse(person("管理员"))
+    assert "夜间工作" in page(browser) and "每天 02:05" in page(browser) and "还没有执行过" in page(browser)
+    assert timezone.localtime(planned().next_run).strftime("%Y-%m-%d 02:05") in page(browser)
+    call("night")
+    assert "已完成" in page(browser) and "新建 1 个标签" in page(browser)
+
+
+def test_a_failure_is_shown_without_the_inner_workings(night, person, browse, monkeypatch):
+    def fail(run):
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setitem(registry._handlers, "night", registry.Handler("夜间工作", fail))
+    jobs.execute(jobs.start("night").pk)
+    shown = page(browse(person("管理员")))
+    assert "失败" in shown and "secret detail" not in shown
+
+
+def test_a_dry_run_is_read_before_the_work_is_begun_by_hand(night, person, browse):
+    browser = browse(person("管理员"))
+    assert "将新建 1 个标签" in page(browser, "night/")
+    assert not Job.objects.exists()
+    assert "已交给后台执行" in unescape(browser.post("/periodic/night/", follow=True).content.decode())
+    browser.post("/periodic/night/")
+    jobs.execute(Job.objects.get().pk)
+    assert Tag.objects.count() == 1
+
+
+def test_nobody_else_sees_or_begins_it(night, person, browse):
+    for role in ("销售总监", "审计", "财务"):
+        browser = browse(person(role))
+        assert "/periodic/" not in browser.get("/").content.decode()
+        for path in ("/periodic/", "/periodic/night/"):
+            assert browser.get(path).status_code == 403
+        assert browser.post("/periodic/night/").status_code == 403
+    assert "/login/" in browse().get("/periodic/")["Location"]
+    assert not Job.objects.exists()
+    assert browse(person("管理员")).get("/periodic/other/").status_code == 404
+
+
+def test_the_page_stands_in_the_administrators_sidebar(person, browse):
+    assert 'href="/periodic/"' in browse(person("管理员")).get("/").content.decode()
