@@ -15,15 +15,17 @@ import environ
 SCRATCH = Path(tempfile.gettempdir()) / "keyuan-benchmarks"
 
 
-def prepare(name="keyuan_bench", *, fresh=True):
-    """Point Django at an empty scratch database beside ``DATABASE_URL`` (SQLite in a temporary folder by default)."""
+def prepare(name="bench", *, fresh=True):
+    """Point Django at an empty scratch database beside that of ``DATABASE_URL`` (SQLite in a temporary folder)."""
     SCRATCH.mkdir(exist_ok=True)
     url = os.environ.get("DATABASE_URL", "")
     if url.startswith("mysql"):
         base, _, query = url.partition("?")
-        os.environ["DATABASE_URL"] = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+        suffix = f"_{name}"
+        base = base if base.endswith(suffix) else base + suffix
+        os.environ["DATABASE_URL"] = base + (f"?{query}" if query else "")
         if fresh:
-            _recreate(environ.Env.db_url_config(os.environ["DATABASE_URL"]), name)
+            _recreate(environ.Env.db_url_config(os.environ["DATABASE_URL"]), base.rpartition("/")[2])
     else:
         path = SCRATCH / f"{name}.sqlite3"
         os.environ["DATABASE_URL"] = f"sqlite:///{path}"

@@ -119,5 +119,5 @@ def main(sizes):
 
 
 if __name__ == "__main__":
-    _common.prepare("keyuan_bench_search")
+    _common.prepare("bench_search")
     main([int(number) for number in sys.argv[1:]] or [10_000, 100_000])

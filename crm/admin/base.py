@@ -52,14 +52,21 @@ unfold.forms.UnfoldAdminReadonlyField = ReadonlyField
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than people read: 10,000 rows, beyond which filters and search lead on."""
+    """Counts no further than people read: 10,000 rows, beyond which filters and search lead on.
+
+    A search for a word that is everywhere says itself how far (``count_limit``).
+    """
+
+    @property
+    def limit(self) -> int:
+        return getattr(self.object_list, "count_limit", COUNT_LIMIT)
 
     @cached_property
     def count(self):
         rows = self.object_list.order_by() if hasattr(self.object_list, "order_by") else self.object_list
-        found = rows[: COUNT_LIMIT + 1].count() if hasattr(rows, "count") and hasattr(rows, "query") else len(rows)
-        self.is_bounded = found > COUNT_LIMIT
-        return min(found, COUNT_LIMIT)
+        found = rows[: self.limit + 1].count() if hasattr(rows, "count") and hasattr(rows, "query") else len(rows)
+        self.is_bounded = found > self.limit
+        return min(found, self.limit)
 
 
 class ChangeList(UnfoldChangeList):
@@ -68,6 +75,7 @@ class ChangeList(UnfoldChangeList):
     def get_results(self, request):
         super().get_results(request)
         self.is_bounded = getattr(self.paginator, "is_bounded", False)
+        self.bound = f"{self.result_count:,}"
 
     def active_filters(self):
         """What narrows the list: ``(title, chosen value, query string without it)`` of each filter in use."""
