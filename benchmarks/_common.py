@@ -80,9 +80,9 @@ class Stopwatch:
 
 def measured(seconds, **more) -> str:
     """The last line of a phase."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    return json.dumps({"seconds": seconds, "peak": own, "children": children, **more})
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    peaks = {"peak": own.ru_maxrss // 1024, "children": children.ru_maxrss // 1024}
+    return json.dumps({"seconds": seconds, "cpu": own.ru_utime + own.ru_stime, **peaks, **more})
 
 
 def machine() -> str:

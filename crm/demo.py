@@ -73,8 +73,9 @@ class Demo:
     def create(self, rows, **m2m):
         """Insert ``rows`` (new records of one model) as if ``created_by`` had saved each at ``created_at``.
 
-        Rows, versions, log and search entries, set-wise; ``save()`` would date them all now. ``m2m`` gives one list of values
-        per row: ``create(customers, tags=[[tag], []])``. What ``save()`` derives beyond ``KeyField`` is the caller's.
+        Rows, versions, log and search entries, set-wise; ``save()`` would date them all now. ``m2m`` gives one list of
+        values per row: ``create(customers, tags=[[tag], []])``. What ``save()`` derives beyond ``KeyField`` is the
+        caller's.
         """
         if not rows:
             return rows

@@ -41,9 +41,9 @@ def checked(user, titles, rows, merged=(), **options):
 
 def applied(batch):
     with transaction.atomic(), actor.acting(batch.user, ip="10.0.0.9", batch=apply.tag(batch), reason="Excel 导入"):
-        apply.Applier(batch, batch.user).chunk(
-            list(batch.rows.filter(kind__in=[Kind.NEW, Kind.CHANGED], outcome=0).order_by("number"))
-        )
+        if rows := apply.pending(batch):
+            applier = apply.Applier(batch, batch.user)
+            applier.write(applier.prepare(rows))
     return batch
 
 
