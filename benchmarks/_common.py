@@ -96,7 +96,13 @@ def machine() -> str:
             cursor.execute("SELECT @@version, @@innodb_buffer_pool_size")
             version, pool = cursor.fetchone()
         database = f"{version}，缓冲池 {pool // 2**20} MiB"
-    return f"{cores} 核、{memory} GiB、Python {platform.python_version()}、{database}"
+    load = os.getloadavg()[0]
+    return f"{cores} 核、{memory} GiB、Python {platform.python_version()}、{database}；开始时的负载 {load:.1f}"
+
+
+def aim(what, reached, limit):
+    """One line of what was aimed at and what was reached."""
+    print(f"- {'达到' if reached <= limit else '未达到'}：{what} {reached:.4g}，目标不超过 {limit:g}", flush=True)
 
 
 def seller():

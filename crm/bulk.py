@@ -454,9 +454,7 @@ def _log(model, operation, rows, logged, remark):
     fields = [field for field in BusinessLog._meta.concrete_fields if not field.primary_key]
     columns = {"changes": logged}
     columns |= {field.attname: _cells(field, [same]) * len(rows) for field in fields if field.attname in same}
-    _write_cells(
-        BusinessLog, fields, [columns[f.attname] if f.attname in columns else _cells(f, own) for f in fields]
-    )
+    _write_cells(BusinessLog, fields, [columns[f.attname] if f.attname in columns else _cells(f, own) for f in fields])
 
 
 class Bare:

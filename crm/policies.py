@@ -11,7 +11,7 @@ data scope of the role that gives the permission (department, department and bel
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import Permission
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 GRANTED_ACTIONS = ("view", "change", "delete")
 # the row right that an action needs; whatever is not listed changes the record, and only owners hold "delete"
@@ -39,13 +39,15 @@ def access(user) -> Access:
         return known
     known = Access()
     if user.is_active and not user.is_anonymous:
-        for scope, app, codename in Role.objects.filter(user=user, is_active=True).values_list(
+        by_role = Role.objects.filter(user=user, is_active=True).values_list(
             "data_scope", "permissions__content_type__app_label", "permissions__codename"
-        ):
+        )
+        own = user.user_permissions.order_by().values_list(
+            Value(int(DataScope.SELF)), "content_type__app_label", "codename"
+        )
+        for scope, app, codename in by_role.order_by().union(own, all=True):
             name = f"{app}.{codename}"
             known.scopes[name] = max(scope, known.scopes.get(name, 0))
-        for app, codename in user.user_permissions.values_list("content_type__app_label", "codename"):
-            known.scopes.setdefault(f"{app}.{codename}", DataScope.SELF)
     user._access = known
     return known
 

@@ -26,8 +26,9 @@ from crm import actor, records, transitions
 from crm.admin import head
 from crm.admin.forms import VERSION, RecordForm, scoped_form
 from crm.admin.media import ordered
+from crm.fields import KeyField
 from crm.models import StaleRecord, Stamped
-from crm.policies import ChildPolicy, OwnedPolicy, name_for, policy_for, registered
+from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, name_for, policy_for, registered
 from crm.widgets import Textarea
 
 COUNT_LIMIT = 10_000
@@ -69,8 +70,33 @@ class BoundedPaginator(Paginator):
         return min(found, self.limit)
 
 
+def orders(model) -> dict[str, str]:
+    """``{field: column}`` of the orders that an index of ``model`` has, with the key after it.
+
+    A text is ordered by its stored key, a related record by its id, which keeps equal ones together.
+    """
+    fields = [field for field in model._meta.concrete_fields if field.db_index or field.unique]
+    found = {field.name: field.attname for field in fields}
+    for index in model._meta.indexes:
+        if index.fields[1:] in ([], ["id"]):
+            field = model._meta.get_field(index.fields[0])
+            found[field.name] = field.attname
+    return found | {field.source: field.attname for field in fields if isinstance(field, KeyField) and field.source}
+
+
 class ChangeList(UnfoldChangeList):
-    """Bounded count; ties are broken by the key in the direction of the last column, which an index can follow."""
+    """Bounded count; ties are broken by the key in the direction of the last column, which an index can follow.
+
+    Records that grow without end are ordered only by what an index has in order.
+    """
+
+    def get_ordering_field(self, field_name):
+        field = super().get_ordering_field(field_name)
+        if not self.model_admin.grows or not isinstance(field, str):
+            return field
+        name = field.lstrip("-")
+        column = orders(self.model).get(name)
+        return field.replace(name, column) if column else None
 
     def get_results(self, request):
         super().get_results(request)
@@ -288,6 +314,22 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         return kept
 
     # --- Lists -------------------------------------------------------------------------------------------------------
+
+    @property
+    def grows(self) -> bool:
+        """Whether there may be millions of these, so that lists must follow an index."""
+        return isinstance(self.policy, OwnedPolicy | ChildPolicy | LogPolicy)
+
+    def get_sortable_by(self, request):
+        names = self.get_list_display(request)
+        if not self.grows:
+            return names
+        sortable = orders(self.model)
+        return [name for name in names if self._order_of(name) in sortable]
+
+    def _order_of(self, name):
+        """The field by which the column ``name`` is ordered."""
+        return getattr(getattr(self, name, None), "admin_order_field", name)
 
     def get_changelist(self, request, **kwargs):
         return ChangeList

@@ -11,7 +11,7 @@ from crm import audit
 from crm.excel import writer
 from crm.excel.columns import Column
 from crm.excel.companion import PREFIX
-from crm.excel.widgets import Context
+from crm.excel.widgets import CellWidget, Context
 from crm.models import Operation
 
 CHUNK = 2000
@@ -48,30 +48,31 @@ class Exporter:
             yield from self._cells(model, chunk, single)
 
     def _cells(self, model, chunk, single):
-        ids = [row[0] for row in chunk]
-        for position, name in enumerate(single, 1):
+        ids, *values = zip(*chunk, strict=True)
+        found = dict(zip(single, values, strict=True))
+        for name, column in found.items():
             field = model._meta.get_field(name)
             if field.is_relation:
-                self.context.load_labels(field.related_model, {row[position] for row in chunk})
-        many = {
-            field.name: self._many(model, field.name, ids) for field in self.own if field.name in self.resource.many
-        }
+                self.context.load_labels(field.related_model, set(column))
+        for field in self.own:
+            if field.name in self.resource.many:
+                linked = self._many(model, field.name, ids)
+                found[field.name] = [tuple(linked.get(pk, ())) for pk in ids]
         parts = self._parts(ids)
-        where = {name: position for position, name in enumerate(single, 1)}
-        renders = [(field.name, field.widget.render) for field in self.fields]
-        for row in chunk:
-            pk, part = row[0], parts.get(row[0], {})
-            yield [
-                render(
-                    row[where[name]]
-                    if name in where
-                    else many[name].get(pk, ())
-                    if name in many
-                    else part.get(name[len(PREFIX) :]),
-                    context=self.context,
-                )
-                for name, render in renders
-            ]
+        for field in self.parts:
+            name = field.name[len(PREFIX) :]
+            found[field.name] = [parts.get(pk, {}).get(name) for pk in ids]
+        return zip(*[self._rendered(field, found[field.name]) for field in self.fields], strict=True)
+
+    def _rendered(self, field, values) -> list:
+        """A column in the words of its widget; what repeats is asked once."""
+        render, context = field.widget.render, self.context
+        if type(field.widget).render is CellWidget.render:
+            return ["" if value is None else value for value in values]
+        if any(type(value) is list for value in values):
+            values = [tuple(value) for value in values]
+        words = {value: render(value, context=context) for value in set(values)}
+        return [words[value] for value in values]
 
     def _many(self, model, name, ids):
         field = model._meta.get_field(name)

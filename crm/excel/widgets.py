@@ -302,7 +302,7 @@ class DateTimeWidget(CellWidget):
     def render(self, value, obj=None, context=None, **kwargs):
         if isinstance(value, str) and value:
             value = datetime.fromisoformat(value)
-        return timezone.localtime(value).replace(tzinfo=None, microsecond=0) if value else None
+        return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0) if value else None
 
 
 class BooleanWidget(CellWidget):
