@@ -15,32 +15,31 @@ import environ
 SCRATCH = Path(tempfile.gettempdir()) / "keyuan-benchmarks"
 
 
-def prepare(name="bench", *, fresh=True):
+def prepare(name="bench"):
     """Point Django at an empty scratch database beside that of ``DATABASE_URL`` (SQLite in a temporary folder)."""
     SCRATCH.mkdir(exist_ok=True)
     url = os.environ.get("DATABASE_URL", "")
     if url.startswith("mysql"):
         base, _, query = url.partition("?")
-        suffix = f"_{name}"
-        base = base if base.endswith(suffix) else base + suffix
-        os.environ["DATABASE_URL"] = base + (f"?{query}" if query else "")
-        if fresh:
-            _recreate(environ.Env.db_url_config(os.environ["DATABASE_URL"]), base.rpartition("/")[2])
+        os.environ["DATABASE_URL"] = f"{base}_{name}" + (f"?{query}" if query else "")
+        _recreate(environ.Env.db_url_config(os.environ["DATABASE_URL"]), f"{base.rpartition('/')[2]}_{name}")
     else:
-        path = SCRATCH / f"{name}.sqlite3"
-        os.environ["DATABASE_URL"] = f"sqlite:///{path}"
-        if fresh:
-            for file in SCRATCH.glob(f"{name}.sqlite3*"):
-                file.unlink()
+        for file in SCRATCH.glob(f"{name}.sqlite3*"):
+            file.unlink()
+        os.environ["DATABASE_URL"] = f"sqlite:///{SCRATCH / f'{name}.sqlite3'}"
     os.environ["VAR_DIR"] = str(SCRATCH)
+    attach()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+
+
+def attach():
+    """Use the scratch database that the parent process prepared."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm.settings")
     import django
 
     django.setup()
-    if fresh:
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
 
 
 def _recreate(config, name):

@@ -147,7 +147,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["phase"]:
         from pathlib import Path
 
-        _common.prepare(fresh=False)
+        _common.attach()
         if sys.argv[2] == "floor":
             floor(Path(sys.argv[3]))
         else:

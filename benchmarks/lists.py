@@ -1,7 +1,7 @@
 """The list page of customers at growing numbers, as superuser and as the owner of 5,000: time, queries, plans.
 
 ``python -m benchmarks.lists [customers …]``, default 10,000 and 100,000. A page is the whole answer of the admin with
-its 50 rows, filters and navigation, through Django's test client; best of twelve, in processor time and on the clock.
+its 50 rows, filters and navigation, through Django's test client; best of twenty, in processor time and on the clock.
 """
 
 import sys
@@ -9,7 +9,7 @@ import time
 
 from benchmarks import _common
 
-RUNS = 12
+RUNS = 20
 QUERIES = 12
 WHOLE_TABLE = 50_000  # rows: who reads or sorts no more does not go through the table; 10,000 are counted
 
@@ -31,7 +31,7 @@ PAGES = {
 
 
 def measure(size, known):
-    """One table for this size; ``known`` keeps what the first size took, for the ratios."""
+    """One table for this size, whose customers are there; ``known`` keeps what the first took, for the ratios."""
     from benchmarks import data
     from crm.models import DictionaryItem, User
 
@@ -39,7 +39,6 @@ def measure(size, known):
         name: DictionaryItem.objects.filter(type=name).order_by("pk").first().pk for name in ("level", "industry")
     }
     boss, _ = User.objects.get_or_create(username="boss", defaults={"is_superuser": True, "is_staff": True})
-    print(f"\n#### {size:,} 个客户\n")
     print("| 页面 | 超级用户：毫秒 | 处理器 | 倍数 | 负责 5,000 个的人：毫秒 | 处理器 | 倍数 | 查询 |")
     print("|---|---|---|---|---|---|---|---|")
     worst, most, read, ordered = 0, 0, {}, {}
@@ -116,6 +115,7 @@ def main(sizes):
     for size in sizes:
         data.grow(size)
         data.analyze()
+        print(f"\n{size:,} 个客户，{_common.machine()}\n")
         measure(size, known)
 
 
