@@ -5,12 +5,15 @@
 
 import random
 import sys
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from benchmarks import _common
 
 SELLERS = 200
 OWN = 5000  # customers of the seller whose lists are measured
 CHUNK = 5000
+BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def grow(total):
@@ -41,11 +44,11 @@ def settle():
 
     while search.settle():
         pass
-    _analyze()
+    analyze()
 
 
 def seller():
-    """Who owns ``OWN`` customers, spread over the whole table (all, if there are fewer)."""
+    """Who owns ``OWN`` customers, every other of the oldest."""
     return _common.seller()
 
 
@@ -75,11 +78,12 @@ def _customer(number, owners) -> dict:
     from customers.demo import words
 
     pick = random.Random(number)
+    moment = BEGINNING + timedelta(minutes=pick.randrange(365 * 24 * 60))
     city = pick.choice(words.CITIES)
     brand = "".join(char for char, _ in pick.choices(words.BRANDS, k=pick.choice((2, 2, 3, 3, 4))))
     trade = pick.choice(words.INDUSTRIES[pick.choice(list(words.INDUSTRIES))])
-    # the first OWN belong to the seller that is measured, then one in 200, so that his rows lie everywhere
-    own = number < OWN // 2 or number % (2 * SELLERS) == 0
+    # every other of the oldest belongs to the seller that is measured: the newest first, his come last of all
+    own = number < 2 * OWN and number % 2
     return {
         "id": number + 1,
         "code": f"KH{number + 1:08d}",
@@ -92,7 +96,21 @@ def _customer(number, owners) -> dict:
         "owner_id": owners[0] if own else owners[1 + number % SELLERS],
         "deal_status": pick.choice(("potential", "potential", "won", "lost")),
         "stage": pick.choice(("lead", "ordinary", "ordinary", "key")),
+        "business_types": pick.sample(("ecommerce", "importer", "retailer", "trader", "mailorder"), k=2),
+        "is_closed": pick.random() < 0.03,
+        "created_at": moment,
+        "updated_at": moment + timedelta(minutes=pick.randrange(400_000)),
+        **{f"{name}_id": pick.choice(items) for name, items in _dictionary().items()},
     }
+
+
+@cache
+def _dictionary() -> dict[str, list[int]]:
+    from crm.models import DictionaryItem
+
+    names = ("level", "industry", "area", "source", "scale")
+    items = DictionaryItem.objects.order_by("pk")
+    return {name: list(items.filter(type=name).values_list("pk", flat=True)) for name in names}
 
 
 def _contact(customer) -> dict:
@@ -136,7 +154,8 @@ def _grant(first, last):
             )
 
 
-def _analyze():
+def analyze():
+    """Let the database know what it holds."""
     from django.db import connection
 
     with connection.cursor() as cursor:

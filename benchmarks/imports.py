@@ -3,9 +3,10 @@
 ``python -m benchmarks.imports [rows …]``, default 10,000 and 100,000; 1,000,000 rows go in as csv.
 """
 
+import csv
 import random
 import sys
-import time
+from itertools import pairwise
 
 from benchmarks import _common
 
@@ -52,15 +53,6 @@ def floor(path):
     from django.db import connection, transaction
     from python_calamine import CalamineWorkbook
 
-    started = time.perf_counter()
-    if path.suffix == ".csv":
-        import csv
-
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))[1:]
-    else:
-        rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[1:]
-    read = time.perf_counter() - started
     names = ", ".join(f"c{index} VARCHAR(200)" for index in range(len(TITLES)))
     key = "id BIGINT AUTO_INCREMENT PRIMARY KEY" if connection.vendor == "mysql" else "id INTEGER PRIMARY KEY"
     columns = ", ".join(f"c{index}" for index in range(len(TITLES)))
@@ -68,13 +60,17 @@ def floor(path):
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS bare")
         cursor.execute(f"CREATE TABLE bare ({key}, {names}, UNIQUE (c0))")
-        started = time.perf_counter()
-        for start in range(0, len(rows), 1000):
-            with transaction.atomic():
-                cursor.executemany(sql, [[str(cell) for cell in row] for row in rows[start : start + 1000]])
-        insert = time.perf_counter() - started
+        with _common.Stopwatch() as watch:
+            if path.suffix == ".csv":
+                with path.open(encoding="utf-8-sig", newline="") as file:
+                    rows = list(csv.reader(file))[1:]
+            else:
+                rows = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[1:]
+            for start in range(0, len(rows), 1000):
+                with transaction.atomic():
+                    cursor.executemany(sql, [[str(cell) for cell in row] for row in rows[start : start + 1000]])
         cursor.execute("DROP TABLE bare")
-    print(_common.measured(read + insert, read=read, insert=insert))
+    print(_common.measured(watch))
 
 
 def batch_for(path):
@@ -107,7 +103,7 @@ def step(kind, batch_id):
     job.refresh_from_db()
     if job.state != Job.State.DONE:
         raise SystemExit(job.error or job.message)
-    print(_common.measured(watch.seconds))
+    print(_common.measured(watch))
 
 
 def main(sizes):
@@ -115,39 +111,52 @@ def main(sizes):
     from customers.models import Customer, CustomerUserObjectPermission
 
     _common.seller()
-    print(f"导入客户，30 列，含版本、权限、日志、查找索引。{_common.machine()}")
-    per_row = {}
+    print(f"## 导入\n\n客户，30 列，含版本、行权限、日志、搜索。{_common.machine()}\n")
+    print("| 行 | | 时钟 s | 处理器 s | 行/s | 内存峰值 MiB（读文件的子进程） |")
+    print("|---|---|---|---|---|---|", flush=True)
+    per_row, results = {}, {}
     for rows in sizes:
         path = source(rows)
-        bare = _common.phase("imports", "floor", path)
+        done = {"地板：读，写入裸列": _common.phase("imports", "floor", path)}
         before = [model.objects.count() for model in (Customer, BusinessLog, CustomerUserObjectPermission)]
         batch = batch_for(path)
-        check = _common.phase("imports", "step", "excel.check", batch.pk)
-        apply = _common.phase("imports", "step", "excel.apply", batch.pk)
+        done["检查"] = _common.phase("imports", "step", "excel.check", batch.pk)
+        done["写入"] = _common.phase("imports", "step", "excel.apply", batch.pk)
         after = [model.objects.count() for model in (Customer, BusinessLog, CustomerUserObjectPermission)]
         grown = [now - then for now, then in zip(after, before, strict=True)]
         assert grown == [rows, rows, 3 * rows], grown
-        undo = _common.phase("imports", "step", "excel.undo", batch.pk)
-        assert Customer.objects.count() == before[0]
-        total = check["seconds"] + apply["seconds"]
-        per_row[rows] = total / rows
-        print(
-            f"{rows:>9,} 行：地板 {bare['seconds']:.1f} s（读 {bare['read']:.1f} 写 {bare['insert']:.1f}）；"
-            f"检查 {check['seconds']:.1f} s，写入 {apply['seconds']:.1f} s，"
-            f"合计为地板的 {total / bare['seconds']:.1f} 倍，"
-            f"{rows / total:,.0f} 行/s；撤销 {undo['seconds']:.1f} s；"
-            f"内存峰值 检查 {check['peak']}+{check['children']} MiB，写入 {apply['peak']} MiB"
-        )
-    if len(per_row) > 1:
-        first, last = min(per_row), max(per_row)
-        print(f"每行用时 {last:,} 行是 {first:,} 行的 {per_row[last] / per_row[first]:.2f} 倍")
+        if rows <= 100_000:
+            done["撤销"] = _common.phase("imports", "step", "excel.undo", batch.pk)
+            assert Customer.objects.count() == before[0]
+        for name, step in done.items():
+            print(
+                f"| {rows:,} | {name} | {step['seconds']:.1f} | {step['processor']:.1f} "
+                f"| {rows / step['seconds']:,.0f} | {step['peak']}（{step['children']}） |",
+                flush=True,
+            )
+        results[rows] = done
+        per_row[rows] = [(done["检查"][unit] + done["写入"][unit]) / rows for unit in ("seconds", "processor")]
+    print()
+    for rows, done in results.items():
+        bare = done["地板：读，写入裸列"]
+        for unit, name in (("seconds", "时钟"), ("processor", "处理器")):
+            times = (done["检查"][unit] + done["写入"][unit]) / bare[unit]
+            _common.aim(f"{rows:,} 行检查加写入，为地板的倍数（{name}）", times, 3)
+    sizes = sorted(results)
+    for small, large in pairwise(sizes):
+        peaks = [max(results[rows][step]["peak"] for step in ("检查", "写入")) for rows in (small, large)]
+        _common.aim(f"内存峰值，{large:,} 行比 {small:,} 行多 MiB", peaks[1] - peaks[0], 20)
+        if large == 10 * small and small >= 100_000:
+            for at, name in enumerate(("时钟", "处理器")):
+                times = 10 * per_row[large][at] / per_row[small][at]
+                _common.aim(f"{large:,} 行的用时，为 {small:,} 行的倍数（{name}）", times, 12)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["phase"]:
         from pathlib import Path
 
-        _common.prepare(fresh=False)
+        _common.attach()
         if sys.argv[2] == "floor":
             floor(Path(sys.argv[3]))
         else:

@@ -66,7 +66,7 @@ def measure(numbers):
     def exact():
         return millis(lambda: page(Customer.objects.filter(code_key=code)))
 
-    print(f"\n{numbers:,} 个客户；按代码取一个 {exact():.2f} ms，下表为其倍数；找到的个数按列表页的上限计")
+    print(f"- 按代码取一个 {exact():.2f} ms，下表为其倍数；找到的个数按列表页的上限计\n")
     print("| 搜索 | 找到 | 第一页 | 计数 | 只看自己的：第一页 | 计数 | 逐行读（LIKE）的计数 |")
     print("|---|---|---|---|---|---|---|")
     for what, term in terms(numbers).items():
@@ -103,7 +103,7 @@ def write_and_settle(numbers):
         entries = SearchEntry.objects.filter(is_settled=False).count()
         data.settle()
     print(
-        f"{numbers:,} 个客户：写入索引 {some / writing.seconds:,.0f} 个/s，"
+        f"- 写入索引 {some / writing.seconds:,.0f} 个/s，"
         f"编入全文 {entries / settling.seconds:,.0f} 条/s（客户与联系人，{entries:,} 条）"
     )
 
@@ -119,5 +119,5 @@ def main(sizes):
 
 
 if __name__ == "__main__":
-    _common.prepare("keyuan_bench_search")
+    _common.prepare("bench_search")
     main([int(number) for number in sys.argv[1:]] or [10_000, 100_000])

@@ -10,8 +10,6 @@ A row is ``{attname: value}``; values may be given as the business log keeps the
 import json
 from datetime import date, datetime
 from functools import cache
-from itertools import repeat
-from types import SimpleNamespace
 
 from django.db import connection, models, transaction
 from django.utils import timezone
@@ -22,7 +20,13 @@ from crm.fields import KeyField, MultiChoiceField
 from crm.models import BusinessLog, Operation
 from crm.policies import OwnedPolicy, policy_for
 
+try:
+    from MySQLdb._mysql import string_literal
+except ImportError:  # an installation on SQLite
+    string_literal = None
+
 STATEMENT_BYTES = 2 * 1024 * 1024
+STAMPS = {"created_at", "created_by_id", "updated_at", "updated_by_id", "lock_version"}
 
 
 def insert(model, rows, *, m2m=None, remark="") -> list[int]:
@@ -31,32 +35,69 @@ def insert(model, rows, *, m2m=None, remark="") -> list[int]:
     ``m2m`` is ``[{field: [ids]}, …]`` beside the rows. The rows are completed in place. Runs in a transaction, which
     the caller may widen.
     """
-    if not rows:
-        return []
-    user, now = actor.current().user, timezone.now()
-    user_id = user.pk if user else None
-    changes = _creations(model, rows, m2m)
-    stamps = {"updated_at": now, "updated_by_id": user_id, "lock_version": 1}
-    defaults = {**_defaults(model), "created_at": now, "created_by_id": user_id}
-    for row in rows:
-        complete = {**defaults, **row, **stamps}
-        row.clear()
-        row.update(complete)
-    with transaction.atomic():
-        before = _last_id(model)
-        write_rows(model, [field for field in model._meta.concrete_fields if not field.primary_key], rows)
-        written = model._base_manager.filter(pk__gt=before, updated_at=now, updated_by_id=user_id)
-        ids = list(written.order_by("pk").values_list("pk", flat=True))
-        if len(ids) != len(rows):
-            raise RuntimeError(f"{model._meta.label}: {len(rows)} rows written, {len(ids)} found")
-        for row, pk in zip(rows, ids, strict=True):
-            row["id"] = pk
-        _write_m2m(model, rows, m2m)
-        _derive_versions(model, ids, "+")
-        _derive_grants(model, ids)
-        _log(model, Operation.CREATE, rows, changes, remark)
-        search.refresh(model, ids)
-    return ids
+    return Insertion(model, rows, m2m).write(remark) if rows else []
+
+
+class Insertion:
+    """``rows`` on their way in. Making it asks no database and may be done ahead, in another thread; ``write`` writes.
+
+    In between, rows are changed through ``complete`` alone.
+    """
+
+    def __init__(self, model, rows, m2m=None):
+        self.model, self.rows, self.m2m = model, rows, m2m
+        self.changes = _creations(model, rows)
+        defaults = _defaults(model)
+        for row in rows:
+            complete = defaults | row
+            row.clear()
+            row.update(complete)
+        self.fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+        self.cells = {field.attname: _cells(field, rows) for field in self.fields if field.attname not in STAMPS}
+        self.logged = None if m2m else _logged(self.changes)
+
+    def complete(self, fill) -> None:
+        """Let ``fill(rows)`` fill columns, such as numbers that the database gives out."""
+        before = [row.copy() for row in self.rows]
+        fill(self.rows)
+        if self.rows != before:
+            self.__init__(self.model, self.rows, self.m2m)
+
+    def write(self, remark="") -> list[int]:
+        model, rows = self.model, self.rows
+        user, now = actor.current().user, timezone.now()
+        user_id = user.pk if user else None
+        stamps = {"updated_at": now, "updated_by_id": user_id, "lock_version": 1}
+        for row in rows:
+            row.setdefault("created_at", now)
+            row.setdefault("created_by_id", user_id)
+            row |= stamps
+        with transaction.atomic():
+            self._log_m2m()
+            before = _last_id(model)
+            columns = [self.cells.get(field.attname) or _cells(field, rows) for field in self.fields]
+            _write_cells(model, self.fields, columns)
+            written = model._base_manager.filter(pk__gt=before, updated_at=now, updated_by_id=user_id)
+            ids = list(written.order_by("pk").values_list("pk", flat=True))
+            if len(ids) != len(rows):
+                raise RuntimeError(f"{model._meta.label}: {len(rows)} rows written, {len(ids)} found")
+            for row, pk in zip(rows, ids, strict=True):
+                row["id"] = pk
+            _write_m2m(model, rows, self.m2m)
+            _derive_versions(model, ids, "+")
+            _derive_grants(model, rows)
+            _log(model, Operation.CREATE, rows, self.logged or _logged(self.changes), remark)
+            search.refresh(model, ids)
+        return ids
+
+    def _log_m2m(self):
+        """Many-to-many values are logged by their names."""
+        for name in {name for values in self.m2m or () for name in values}:
+            related = self.model._meta.get_field(name).related_model
+            labels = _labels(related, [pk for values in self.m2m for pk in values.get(name, ())])
+            for changes, values in zip(self.changes, self.m2m, strict=True):
+                if values.get(name):
+                    changes[name] = [None, sorted(labels[pk] for pk in values[name])]
 
 
 def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="") -> None:
@@ -77,7 +118,7 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
         write_rows(model, list(model._meta.concrete_fields), rows, replace=True)
         _write_m2m(model, rows, m2m, replace=True)
         _derive_versions(model, ids, "~")
-        _log(model, operation, rows, changes, remark)
+        _log(model, operation, rows, _logged(changes), remark)
         search.refresh(model, ids)
 
 
@@ -92,7 +133,7 @@ def delete(model, rows, *, remark="") -> None:
     ids = [row["id"] for row in rows]
     with transaction.atomic():
         _derive_versions(model, ids, "-")
-        _log(model, Operation.DELETE, rows, [{} for _ in rows], remark)
+        _log(model, Operation.DELETE, rows, _logged([{}] * len(rows)), remark)
         policy = policy_for(model)
         if isinstance(policy, OwnedPolicy):
             policy.grants.objects.filter(content_object_id__in=ids).delete()
@@ -121,44 +162,54 @@ def _readers(model) -> list:
     """``(name, attname, function to the JSON value)`` of the tracked fields; text and ids need no conversion."""
     found = []
     for field in audit.tracked_fields(model):
-        plain = isinstance(field, models.ForeignKey | models.CharField | models.TextField | models.BooleanField)
-        if plain and not isinstance(field, MultiChoiceField):
+        if _is_plain(field):
             found.append((field.name, field.attname, audit.json_value))
         else:
             found.append((field.name, field.attname, lambda value, f=field: audit.json_value(f.to_python(value))))
     return found
 
 
+def _is_plain(field) -> bool:
+    plain = models.ForeignKey | models.CharField | models.TextField | models.BooleanField
+    return isinstance(field, plain) and not isinstance(field, MultiChoiceField)
+
+
 @cache
 def _defaults(model) -> dict:
     """``{attname: value}`` of a new record nobody has filled in, without its stamps."""
-    stamps = {"created_at", "created_by", "updated_at", "updated_by"}
-    plain = [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in stamps]
+    plain = [field for field in model._meta.concrete_fields if not field.primary_key and field.attname not in STAMPS]
     return {field.attname: field.get_default() for field in plain if not isinstance(field, KeyField)}
 
 
-def _creations(model, rows, m2m) -> list[dict]:
+@cache
+def _first_changes(model) -> tuple[dict, dict, dict]:
+    """What the log says of a record with nothing but defaults; ``{attname: name}`` of the fields whose values need no
+    conversion; ``{attname: (name, function)}`` of the others."""
+    fields = [field for field in audit.tracked_fields(model) if field.name != "is_valid"]
+    plain = {field.attname: field.name for field in fields if _is_plain(field)}
+    others = {attname: (name, read) for name, attname, read in _readers(model) if attname not in {*plain, "is_valid"}}
+    return audit.diff(None, states(model, [_defaults(model)])[0]), plain, others
+
+
+def _creations(model, rows) -> list[dict]:
     """``{field: [None, value]}`` of each new row: what ``audit.diff(None, state)`` gives, with no state built."""
-    readers = {attname: (name, read) for name, attname, read in _readers(model)}
-    base = audit.diff(None, states(model, [_defaults(model)])[0])
+    base, plain, others = _first_changes(model)
     found = []
     for row in rows:
-        changes = dict(base)
+        changes = base.copy()
         for attname, value in row.items():
-            if attname in readers:
-                name, read = readers[attname]
+            if attname in plain:
+                name = plain[attname]
+            elif attname in others:
+                name, read = others[attname]
                 value = read(value)
-                if value is None or value == "" or value == [] or value is False:
-                    changes.pop(name, None)
-                else:
-                    changes[name] = [None, value]
+            else:
+                continue
+            if value is None or value is False or value == "" or value == []:
+                changes.pop(name, None)
+            else:
+                changes[name] = [None, value]
         found.append(changes)
-    for name in {name for values in m2m or () for name in values}:
-        related = model._meta.get_field(name).related_model
-        labels = _labels(related, [pk for values in m2m for pk in values.get(name, ())])
-        for changes, values in zip(found, m2m, strict=True):
-            if values.get(name):
-                changes[name] = [None, sorted(labels[pk] for pk in values[name])]
     return found
 
 
@@ -175,8 +226,23 @@ def _last_id(model) -> int:
 
 def write_rows(model, fields, rows, *, replace=False) -> None:
     """Write complete ``rows`` in multi-row statements; ``replace`` overwrites those whose id is stored."""
-    if not rows:
-        return
+    if rows:
+        _write_cells(model, fields, [_cells(field, rows) for field in fields], replace=replace)
+
+
+def _cells(field, rows) -> list:
+    """One column of ``rows`` as the statement takes it: SQL text for MySQL, else values."""
+    values = _column(field, rows)
+    if connection.vendor != "mysql":
+        return values
+    distinct = set(values)
+    if len(distinct) > len(values) // 2:
+        return [_literal(value) for value in values]
+    texts = {value: _literal(value) for value in distinct}
+    return [texts[value] for value in values]
+
+
+def _write_cells(model, fields, columns, *, replace=False):
     quote = connection.ops.quote_name
     names = ", ".join(quote(field.column) for field in fields)
     head = f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES "
@@ -187,28 +253,19 @@ def write_rows(model, fields, rows, *, replace=False) -> None:
             tail = " ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = VALUES({name})" for name in kept)
         else:
             tail = " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in kept)
-    columns = [_column(field, rows) for field in fields]
     with connection.cursor() as cursor:
         if connection.vendor == "mysql":
-            for values in _texts(columns):
+            for values in _pieces(columns):
                 cursor.execute(head + values + tail)
         else:
             marks = f"({', '.join(['%s'] * len(fields))})"
             cursor.executemany(head + marks + tail, list(zip(*columns, strict=True)))
 
 
-def _texts(columns):
-    """The rows as SQL text, in pieces a server takes in one packet. A value that all rows share is escaped once."""
-    connection.ensure_connection()
-    literal = _literal(connection.connection.string_literal)
-    texts = []
-    for values in columns:
-        first = values[0]
-        same = all(value is first for value in values)
-        texts.append(repeat(literal(first), len(values)) if same else [literal(value) for value in values])
+def _pieces(columns):
+    """The rows as SQL text, in pieces that a server takes in one packet."""
     piece, size = [], 0
-    for parts in zip(*texts, strict=True):
-        text = b",".join(parts)
+    for text in map(b",".join, zip(*columns, strict=True)):
         piece.append(text)
         size += len(text)
         if size > STATEMENT_BYTES:
@@ -218,22 +275,21 @@ def _texts(columns):
         yield f"({b'),('.join(piece).decode()})"
 
 
-def _literal(quote_bytes):
-    """What the driver's ``literal`` does, for the few types that come here, at a third of its cost."""
+def _literal(value) -> bytes:
+    """What the driver's ``literal`` does, for the few types that come here, at a third of its cost.
 
-    def literal(value) -> bytes:
-        kind = type(value)
-        if kind is str:
-            return quote_bytes(value.encode())
-        if value is None:
-            return b"NULL"
-        if kind is bool:
-            return b"1" if value else b"0"
-        if kind is int or kind is float:
-            return repr(value).encode()
-        return quote_bytes(str(value).encode())
-
-    return literal
+    The driver's escaping without a connection is sound for utf8mb4 with backslash escapes, which the settings fix.
+    """
+    kind = type(value)
+    if kind is str:
+        return string_literal(value.encode())
+    if value is None:
+        return b"NULL"
+    if kind is bool:
+        return b"1" if value else b"0"
+    if kind is int or kind is float:
+        return repr(value).encode()
+    return string_literal(str(value).encode())
 
 
 def _column(field, rows) -> list:
@@ -256,6 +312,8 @@ def _converter(field):
         return cache(lambda value: ops.adapt_datetimefield_value(_moment(value)))
     if isinstance(field, models.DateField):
         return lambda value: value.isoformat() if isinstance(value, date) else value
+    if isinstance(field, models.DecimalField) and connection.vendor == "mysql":
+        return str
     if isinstance(field, models.DecimalField):
         return lambda value: ops.adapt_decimalfield_value(
             field.to_python(value), field.max_digits, field.decimal_places
@@ -265,7 +323,11 @@ def _converter(field):
     return None
 
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _json(value) -> str:
+    return "{}" if value == {} else _encode(value)
 
 
 def _moment(value) -> datetime:
@@ -332,57 +394,71 @@ def _derive_versions(model, ids, kind):
             )
 
 
-def _derive_grants(model, ids):
+def _derive_grants(model, rows):
     policy = policy_for(model)
     if not isinstance(policy, OwnedPolicy):
         return
-    quote = connection.ops.quote_name
-    table, grants = quote(model._meta.db_table), quote(policy.grants._meta.db_table)
-    marks = ", ".join(["%s"] * len(ids))
-    with connection.cursor() as cursor:
-        for permission_id in ownership.permission_ids(model).values():
-            cursor.execute(
-                f"INSERT INTO {grants} (user_id, permission_id, content_object_id) "
-                f"SELECT owner_id, %s, id FROM {table} WHERE owner_id IS NOT NULL AND id IN ({marks})",
-                [permission_id, *ids],
-            )
+    rights = ownership.permission_ids(model).values()
+    write_rows(
+        policy.grants,
+        [policy.grants._meta.get_field(name) for name in ("user", "permission", "content_object")],
+        [
+            {"user_id": row["owner_id"], "permission_id": right, "content_object_id": row["id"]}
+            for right in rights
+            for row in rows
+            if row["owner_id"] is not None
+        ],
+    )
 
 
-def _log(model, operation, rows, changes, remark):
+def _logged(changes) -> list:
+    """The column of ``changes`` in the log as the statement takes it."""
+    return _cells(BusinessLog._meta.get_field("changes"), [{"changes": change} for change in changes])
+
+
+def _log(model, operation, rows, logged, remark):
     """Log entries of the chunk. ``str()`` and ``business_no`` of the model are asked over the bare row."""
     context = actor.current()
     policy = policy_for(model)
     root_path = getattr(policy, "path", None)
-    own_type = audit.content_type_id(model)
     root_model = policy.root_policy.model if root_path else model if isinstance(policy, OwnedPolicy) else None
-    root_type = audit.content_type_id(root_model) if root_model else None
     number = model.__dict__.get("business_no") or getattr(model, "business_no", None)
-    now = timezone.now()
     roots = root_model._base_manager.in_bulk({row[f"{root_path}_id"] for row in rows}) if root_path else {}
-    entries = []
-    for row, change in zip(rows, changes, strict=True):
-        bare = SimpleNamespace(**row)
+    root_column = f"{root_path}_id" if root_path else "id"
+    same = {
+        "content_type_id": audit.content_type_id(model),
+        "business_source": getattr(model, "business_source", 0),
+        "root_type_id": audit.content_type_id(root_model) if root_model else None,
+        "operation": int(operation),
+        "user_id": context.user.pk if context.user else None,
+        "user_name": str(context.user or "系统")[:100],
+        "ip": context.ip,
+        "batch": context.batch,
+        "remark": (remark or context.reason)[:255],
+        "created_at": timezone.now(),
+    }
+    own = []
+    for row in rows:
+        bare = Bare(row)
         if root_path:
-            setattr(bare, root_path, roots[row[f"{root_path}_id"]])
-        entries.append(
+            setattr(bare, root_path, roots[row[root_column]])
+        own.append(
             {
-                "content_type_id": own_type,
                 "object_id": row["id"],
                 "object_repr": str(model.__str__(bare))[:200],
                 "business_no": str(number.fget(bare) if number else "")[:64],
-                "business_source": getattr(model, "business_source", 0),
-                "root_type_id": root_type,
-                "root_id": row[f"{root_path}_id"] if root_path else row["id"] if root_type else None,
+                "root_id": row[root_column] if root_model else None,
                 "version": row["lock_version"],
-                "operation": int(operation),
-                "changes": change,
-                "user_id": context.user.pk if context.user else None,
-                "user_name": str(context.user or "系统")[:100],
-                "ip": context.ip,
-                "batch": context.batch,
-                "remark": (remark or context.reason)[:255],
-                "created_at": now,
             }
         )
     fields = [field for field in BusinessLog._meta.concrete_fields if not field.primary_key]
-    write_rows(BusinessLog, fields, entries)
+    columns = {"changes": logged}
+    columns |= {field.attname: _cells(field, [same]) * len(rows) for field in fields if field.attname in same}
+    _write_cells(BusinessLog, fields, [columns[f.attname] if f.attname in columns else _cells(f, own) for f in fields])
+
+
+class Bare:
+    """A row with its columns as attributes."""
+
+    def __init__(self, row):
+        self.__dict__.update(row)

@@ -12,7 +12,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.utils import timezone
 
-from crm import actor, audit, records
+from crm import actor, audit, records, search
 from crm.models import (
     BusinessLog,
     Company,
@@ -73,8 +73,9 @@ class Demo:
     def create(self, rows, **m2m):
         """Insert ``rows`` (new records of one model) as if ``created_by`` had saved each at ``created_at``.
 
-        Rows, versions and log entries, set-wise; ``save()`` would date them all now. ``m2m`` gives one list of values
-        per row: ``create(customers, tags=[[tag], []])``. What ``save()`` derives beyond ``KeyField`` is the caller's.
+        Rows, versions, log and search entries, set-wise; ``save()`` would date them all now. ``m2m`` gives one list of
+        values per row: ``create(customers, tags=[[tag], []])``. What ``save()`` derives beyond ``KeyField`` is the
+        caller's.
         """
         if not rows:
             return rows
@@ -90,6 +91,7 @@ class Demo:
             values = {name: sorted(map(str, lists[position])) for name, lists in m2m.items()}
             changes = audit.diff(None, audit.state(row) | values)
             self.log(row, Operation.CREATE, changes, by=row.created_by, at=row.created_at)
+        search.refresh(model, [row.pk for row in rows])
         return rows
 
     def log(self, instance, operation, changes, *, by, at):

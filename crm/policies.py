@@ -12,7 +12,7 @@ What a role's scope adds may be narrowed by ``ROW_LIMITS`` (customers of certain
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import Permission
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from crm.registries import Registry
 
@@ -52,12 +52,14 @@ def access(user) -> Access:
         return known
     known = Access()
     if user.is_active and not user.is_anonymous:
-        for role, scope, app, codename in Role.objects.filter(user=user, is_active=True).values_list(
+        by_role = Role.objects.filter(user=user, is_active=True).values_list(
             "pk", "data_scope", "permissions__content_type__app_label", "permissions__codename"
-        ):
+        )
+        own = user.user_permissions.order_by().values_list(
+            Value(0), Value(int(DataScope.SELF)), "content_type__app_label", "codename"
+        )
+        for role, scope, app, codename in by_role.order_by().union(own, all=True):
             known.add(f"{app}.{codename}", role, scope)
-        for app, codename in user.user_permissions.values_list("content_type__app_label", "codename"):
-            known.add(f"{app}.{codename}", 0, DataScope.SELF)
     user._access = known
     return known
 

@@ -218,6 +218,8 @@ Q_CLUSTER = {
 }
 EXPORT_IN_BACKGROUND_ABOVE = env.int("EXPORT_IN_BACKGROUND_ABOVE", default=5000)
 DOWNLOAD_DAYS = env.int("DOWNLOAD_DAYS", default=7)
+IMPORT_DAYS = env.int("IMPORT_DAYS", default=30)
+JOB_DAYS = env.int("JOB_DAYS", default=90)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_MB", default=100) * 1024 * 1024
 NOTIFY_BY_EMAIL = bool(env("EMAIL_URL", default=""))
 if NOTIFY_BY_EMAIL:

@@ -82,7 +82,7 @@ class KeyuanSite(UnfoldAdminSite):
     def each_context(self, request):
         context = super().each_context(request)
         if request.user.is_authenticated:
-            from crm.models import Notification
+            from crm.admin.notifications import unread
 
-            context["unread_notifications"] = Notification.objects.filter(user=request.user, read_at=None).count()
+            context["unread_notifications"] = unread(request)
         return context

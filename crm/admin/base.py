@@ -26,8 +26,9 @@ from crm import actor, ownership, records, transitions
 from crm.admin import head
 from crm.admin.forms import VERSION, RecordForm, scoped_form
 from crm.admin.media import ordered
+from crm.fields import KeyField
 from crm.models import StaleRecord, Stamped, User
-from crm.policies import ChildPolicy, OwnedPolicy, name_for, policy_for, registered
+from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, name_for, policy_for, registered
 from crm.widgets import Textarea
 
 COUNT_LIMIT = 10_000
@@ -52,22 +53,55 @@ unfold.forms.UnfoldAdminReadonlyField = ReadonlyField
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than people read: 10,000 rows, beyond which filters and search lead on."""
+    """Counts no further than people read: 10,000 rows, beyond which filters and search lead on.
+
+    A search for a word that is everywhere says itself how far (``count_limit``).
+    """
+
+    @property
+    def limit(self) -> int:
+        return getattr(self.object_list, "count_limit", COUNT_LIMIT)
 
     @cached_property
     def count(self):
         rows = self.object_list.order_by() if hasattr(self.object_list, "order_by") else self.object_list
-        found = rows[: COUNT_LIMIT + 1].count() if hasattr(rows, "count") and hasattr(rows, "query") else len(rows)
-        self.is_bounded = found > COUNT_LIMIT
-        return min(found, COUNT_LIMIT)
+        found = rows[: self.limit + 1].count() if hasattr(rows, "count") and hasattr(rows, "query") else len(rows)
+        self.is_bounded = found > self.limit
+        return min(found, self.limit)
+
+
+def orders(model) -> dict[str, str]:
+    """``{field: column}`` of the orders that an index of ``model`` has, with the key after it.
+
+    A text is ordered by its stored key, a related record by its id, which keeps equal ones together.
+    """
+    fields = [field for field in model._meta.concrete_fields if field.db_index or field.unique]
+    found = {field.name: field.attname for field in fields}
+    for index in model._meta.indexes:
+        if index.fields[1:] in ([], ["id"]):
+            field = model._meta.get_field(index.fields[0])
+            found[field.name] = field.attname
+    return found | {field.source: field.attname for field in fields if isinstance(field, KeyField) and field.source}
 
 
 class ChangeList(UnfoldChangeList):
-    """Bounded count; ties are broken by the key in the direction of the last column, which an index can follow."""
+    """Bounded count; ties are broken by the key in the direction of the last column, which an index can follow.
+
+    Records that grow without end are ordered only by what an index has in order.
+    """
+
+    def get_ordering_field(self, field_name):
+        field = super().get_ordering_field(field_name)
+        if not self.model_admin.grows or not isinstance(field, str):
+            return field
+        name = field.lstrip("-")
+        column = orders(self.model).get(name)
+        return field.replace(name, column) if column else None
 
     def get_results(self, request):
         super().get_results(request)
         self.is_bounded = getattr(self.paginator, "is_bounded", False)
+        self.bound = f"{self.result_count:,}"
 
     def active_filters(self):
         """What narrows the list: ``(title, chosen value, query string without it)`` of each filter in use."""
@@ -280,6 +314,22 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         return kept
 
     # --- Lists -------------------------------------------------------------------------------------------------------
+
+    @property
+    def grows(self) -> bool:
+        """Whether there may be millions of these, so that lists must follow an index."""
+        return isinstance(self.policy, OwnedPolicy | ChildPolicy | LogPolicy)
+
+    def get_sortable_by(self, request):
+        names = self.get_list_display(request)
+        if not self.grows:
+            return names
+        sortable = orders(self.model)
+        return [name for name in names if self._order_of(name) in sortable]
+
+    def _order_of(self, name):
+        """The field by which the column ``name`` is ordered."""
+        return getattr(getattr(self, name, None), "admin_order_field", name)
 
     def get_changelist(self, request, **kwargs):
         return ChangeList

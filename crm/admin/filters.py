@@ -111,11 +111,26 @@ class MultiChoiceFilter(FieldFilter):
 
 
 class DictionaryFilter(FieldFilter):
-    """Items of the field's dictionary, by id."""
+    """Items of the field's dictionary, by id; one query for all the dictionary filters of a list."""
+
+    def __init__(self, field, request, params, model, model_admin, field_path):
+        declared = [name for name, kind in _pairs(model_admin.list_filter) if kind is DictionaryFilter]
+        fields = [model._meta.get_field(name) for name in declared if "__" not in name]
+        self.types = {field.type, *(other.type for other in fields)}
+        super().__init__(field, request, params, model, model_admin, field_path)
 
     def load_options(self, field, request):
-        rows = policy_for(field.related_model).choices_for(request.user).filter(**field.get_limit_choices_to())
-        return [*rows.values_list("pk", "label"), (EMPTY, "（空）")]
+        loaded = request.__dict__.setdefault("_dictionary_options", {})
+        if field.type not in loaded:
+            loaded |= {name: [] for name in self.types}
+            rows = policy_for(field.related_model).choices_for(request.user).filter(type__in=self.types)
+            for name, pk, label in rows.values_list("type", "pk", "label"):
+                loaded[name].append((pk, label))
+        return [*loaded[field.type], (EMPTY, "（空）")]
+
+
+def _pairs(filters):
+    return [item for item in filters if isinstance(item, tuple)]
 
 
 class SharedFilter(FieldFilter):

@@ -13,7 +13,7 @@ from crm.admin.filters import ChoiceFilter, SharedFilter
 from crm.admin.forms import RecordForm
 from crm.granting import beyond, grantable_roles
 from crm.models import Role, User
-from crm.policies import access
+from crm.policies import access, unlimited_scopes
 from crm.resources.people import UserResource
 from crm.widgets import PermissionMatrix
 

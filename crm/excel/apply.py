@@ -4,7 +4,11 @@ Rows, versions, grants, log, outcomes and the job's checkpoint of one chunk comm
 nothing and applies nothing twice.
 """
 
-from django.db.models import DO_NOTHING, ForeignObjectRel
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.db.models import DO_NOTHING, ExpressionWrapper, F, ForeignObjectRel, TextField
 from django.utils import timezone
 
 from crm import actor, bulk
@@ -15,7 +19,7 @@ from crm.excel.widgets import Context
 from crm.models import BusinessLog, ImportBatch, ImportRow, Operation
 from crm.policies import policy_for
 
-CHUNK = 1000
+CHUNK = 2000
 KEPT_LISTED = 500
 Kind, Outcome, State = ImportRow.Kind, ImportRow.Outcome, ImportBatch.State
 
@@ -23,6 +27,38 @@ Kind, Outcome, State = ImportRow.Kind, ImportRow.Outcome, ImportBatch.State
 def tag(batch) -> str:
     """What marks the log entries and versions of a batch."""
     return f"import:{batch.pk}"
+
+
+@dataclass(slots=True)
+class Staged:
+    """What a staged row says, on its way into the database."""
+
+    pk: int
+    number: int
+    kind: int
+    target_id: int | None
+    target_version: int | None
+    values: dict | str  # JSON until it is prepared
+    changes: dict | str
+
+
+def pending(batch, after=0) -> list[Staged]:
+    """The next rows of ``batch`` that are to be written."""
+    rows = ImportRow.objects.filter(
+        batch=batch, kind__in=[Kind.NEW, Kind.CHANGED], outcome=Outcome.PENDING, number__gt=after
+    )
+    texts = {f"{name}_text": ExpressionWrapper(F(name), TextField()) for name in ("values", "changes")}
+    names = ("pk", "number", "kind", "target_id", "target_version", "values_text", "changes_text")
+    return [Staged(*row) for row in rows.annotate(**texts).order_by("number").values_list(*names)[:CHUNK]]
+
+
+@dataclass
+class Plan:
+    """A chunk of rows with everything done that needs no database."""
+
+    fresh: list[Staged]
+    changed: list[Staged]
+    insertion: bulk.Insertion | None
 
 
 class Applier:
@@ -35,19 +71,40 @@ class Applier:
         filled = (*batch.mapping.values(), *batch.options.get("defaults", ()))
         self.has_parts = any(name.startswith(PREFIX) for name in filled)
 
-    def chunk(self, rows) -> None:
-        """Write staged ``rows`` in the caller's transaction and note what became of each."""
+    def prepare(self, rows: list[Staged]) -> Plan:
+        """Asks no database: the next chunk is prepared by a second thread while the database writes this one."""
+        for row in rows:
+            row.values, row.changes = json.loads(row.values), json.loads(row.changes)
         fresh = [row for row in rows if row.kind == Kind.NEW]
-        changed = [row for row in rows if row.kind == Kind.CHANGED]
-        refused = self._insert(fresh) | self._update(changed)
+        return Plan(fresh, [row for row in rows if row.kind == Kind.CHANGED], self._insertion(fresh))
+
+    def _insertion(self, staged):
+        defaults, rows, many = self.resource.new_defaults(self.user), [], []
+        for row in staged:
+            flat, related = self.resource.to_row(defaults | row.values)
+            rows.append(flat)
+            many.append(related)
+        return bulk.Insertion(self.model, rows, many if any(many) else None) if rows else None
+
+    def write(self, plan: Plan) -> None:
+        """Write what was planned in the caller's transaction and note what became of each row."""
+        refused = self._insert(plan) | self._update(plan.changed)
+        rows = sorted(plan.fresh + plan.changed, key=lambda row: row.number)
+        if not refused:
+            # those between are not to be written at all, and have other kinds
+            chunk = ImportRow.objects.filter(batch=self.batch, kind__in=[Kind.NEW, Kind.CHANGED])
+            chunk.filter(number__range=(rows[0].number, rows[-1].number)).update(outcome=Outcome.APPLIED)
+            return
         applied = [row.pk for row in rows if row.pk not in refused]
         ImportRow.objects.filter(pk__in=applied).update(outcome=Outcome.APPLIED)
-        for row in rows:
-            if row.pk in refused:
-                row.outcome, row.problems = Outcome.REFUSED, [{"index": None, "name": None, "text": refused[row.pk]}]
-        ImportRow.objects.bulk_update([row for row in rows if row.pk in refused], ["outcome", "problems"])
+        problems = [
+            ImportRow(pk=pk, outcome=Outcome.REFUSED, problems=[{"index": None, "name": None, "text": text}])
+            for pk, text in refused.items()
+        ]
+        ImportRow.objects.bulk_update(problems, ["outcome", "problems"])
 
-    def _insert(self, staged) -> dict[int, str]:
+    def _insert(self, plan) -> dict[int, str]:
+        staged, insertion = plan.fresh, plan.insertion
         if not staged:
             return {}
         if not self.resource.policy.allows(self.user, "add"):
@@ -56,16 +113,13 @@ class Applier:
         taken = self.resource.find({key for key in keys.values() if key})
         refused = self._broken_rules((row, None) for row in staged)
         refused |= {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
-        kept = [row for row in staged if row.pk not in refused]
-        rows, many = [], []
-        for row in kept:
-            values = self.resource.new_defaults(self.user) | row.values
-            flat, related = self.resource.to_row(values)
-            rows.append(flat)
-            many.append(related)
-        self.resource.fill_blanks(rows)
-        bulk.insert(self.model, rows, m2m=many if any(many) else None)
-        self._companions(zip(rows, kept, strict=True))
+        if refused:
+            staged = [row for row in staged if row.pk not in refused]
+            insertion = self._insertion(staged)
+        if insertion is not None:
+            insertion.complete(self.resource.fill_blanks)
+            insertion.write()
+            self._companions(zip(insertion.rows, staged, strict=True))
         return refused
 
     def _update(self, staged) -> dict[int, str]:
@@ -132,20 +186,21 @@ class Applier:
 def run_apply(run) -> dict:
     """Job handler: write the staged rows of the batch named in the job's parameters."""
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    last = run.checkpoint.get("number", 0)
     done = run.checkpoint.get("done", 0)
-    with actor.acting(run.user, batch=tag(batch), reason=f"Excel 导入：{batch.file_name}"[:100]):
-        while True:
-            rows = list(
-                ImportRow.objects.filter(
-                    batch=batch, kind__in=[Kind.NEW, Kind.CHANGED], outcome=Outcome.PENDING, number__gt=last
-                ).order_by("number")[:CHUNK]
-            )
-            if not rows:
-                break
-            last, done = rows[-1].number, done + len(rows)
+    applier = Applier(batch, run.user)
+    with (
+        actor.acting(run.user, batch=tag(batch), reason=f"Excel 导入：{batch.file_name}"[:100]),
+        ThreadPoolExecutor(1) as ahead,
+    ):
+        rows = pending(batch, after=run.checkpoint.get("number", 0))
+        planned = ahead.submit(applier.prepare, rows)
+        while rows:
+            plan, last, done = planned.result(), rows[-1].number, done + len(rows)
+            rows = pending(batch, after=last)
+            planned = ahead.submit(applier.prepare, rows)
             with run.chunk(done=done, checkpoint={"number": last, "done": done}, message=f"已导入 {done} 行"):
-                Applier(batch, run.user).chunk(rows)
+                applier.user = applier.context.user = run.user
+                applier.write(plan)
     with run.chunk(done=done, checkpoint={}, message="导入完成"):
         _finish(batch, State.APPLIED)
     return {"batch": batch.pk}

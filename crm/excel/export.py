@@ -4,8 +4,6 @@ What goes in is decided when it is written: rows by the policy's "export" of who
 from that person.
 """
 
-from operator import itemgetter
-
 from django.conf import settings
 from django.db.models import F
 
@@ -13,7 +11,7 @@ from crm import audit
 from crm.excel import writer
 from crm.excel.columns import Column
 from crm.excel.companion import PREFIX
-from crm.excel.widgets import Context
+from crm.excel.widgets import CellWidget, Context
 from crm.models import Operation
 
 CHUNK = 2000
@@ -51,32 +49,34 @@ class Exporter:
             yield from self._cells(model, chunk, single)
 
     def _cells(self, model, chunk, single):
-        ids = [row[0] for row in chunk]
-        for position, name in enumerate(single, 1):
+        ids, *values = zip(*chunk, strict=True)
+        found = dict(zip(single, values, strict=True))
+        for name, column in found.items():
             field = model._meta.get_field(name)
             if field.is_relation:
-                self.context.load_labels(field.related_model, {row[position] for row in chunk})
-        many = {
-            field.name: self._many(model, field.name, ids) for field in self.own if field.name in self.resource.many
-        }
+                self.context.load_labels(field.related_model, set(column))
+        for field in self.own:
+            if field.name in self.resource.many:
+                linked = self._many(model, field.name, ids)
+                found[field.name] = [tuple(linked.get(pk, ())) for pk in ids]
         parts = self._parts(ids)
         computed = self.resource.compute(ids, self.user) if self.computed else {}
-        where = {name: position for position, name in enumerate(single, 1)}
-        readers = [
-            (self._reader(field.name, where, many, parts, computed), field.widget.render) for field in self.fields
-        ]
-        for row in chunk:
-            yield [render(read(row), context=self.context) for read, render in readers]
+        for name in self.computed:
+            found[name] = [computed.get(pk, {}).get(name) for pk in ids]
+        for field in self.parts:
+            name = field.name[len(PREFIX) :]
+            found[field.name] = [parts.get(pk, {}).get(name) for pk in ids]
+        return zip(*[self._rendered(field, found[field.name]) for field in self.fields], strict=True)
 
-    def _reader(self, name, where, many, parts, computed):
-        """The value of column ``name`` of a row that was read, its id first."""
-        if name in where:
-            return itemgetter(where[name])
-        if name in many:
-            return lambda row: many[name].get(row[0], ())
-        if name in self.computed:
-            return lambda row: computed.get(row[0], {}).get(name)
-        return lambda row: parts.get(row[0], {}).get(name[len(PREFIX) :])
+    def _rendered(self, field, values) -> list:
+        """A column in the words of its widget; what repeats is asked once."""
+        render, context = field.widget.render, self.context
+        if type(field.widget).render is CellWidget.render:
+            return ["" if value is None else value for value in values]
+        if any(type(value) is list for value in values):
+            values = [tuple(value) for value in values]
+        words = {value: render(value, context=context) for value in set(values)}
+        return [words[value] for value in values]
 
     def _many(self, model, name, ids):
         field = model._meta.get_field(name)

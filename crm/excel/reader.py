@@ -5,6 +5,7 @@ file does there, the caller gets rows or a WorkbookError whose text is fit for t
 and workers: no temporary files, no state, and nothing of the file is interpreted in this process.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,6 +49,7 @@ __all__ = [
     "sheets",
 ]
 
+_AHEAD = 1 << 20
 _ROOT = Path(__file__).resolve().parents[2]
 _log = logging.getLogger(__name__)
 
@@ -135,6 +138,7 @@ class _Child:
             bufsize=0,
         )
         self.close = weakref.finalize(self, _end, self._process)
+        _widen(self._process.stdout)
         self._ready = select.poll()
         self._ready.register(self._process.stdout, select.POLLIN | select.POLLHUP)
 
@@ -175,6 +179,13 @@ class _Child:
             case signal.SIGABRT | signal.SIGKILL | signal.SIGSEGV | signal.SIGBUS:
                 return TOO_MUCH_MEMORY
         return DAMAGED
+
+
+def _widen(pipe):
+    """Let the child read on while this process is busy with what it has, where the system allows it."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _AHEAD)
 
 
 def _end(process):

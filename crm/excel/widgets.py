@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from django.core.exceptions import ValidationError
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from import_export import widgets
@@ -27,6 +28,8 @@ FALSE = {"否", "false", "0", "n", "no", "×", "停用", "禁用", "f", "错"}
 SEPARATORS = re.compile(r"[,，、;；|\n]+")
 MAX_DIGITS = 15
 MAX_LABELS = 20_000
+OWN_RULES = {"MaxLengthValidator", "DecimalValidator"}  # checked here, with the words of this column
+PLAIN_EMAIL = re.compile(r"\w+(?:[.+-]\w+)*@(?:[a-z0-9]{1,63}\.)+[a-z]{2,63}", re.ASCII | re.IGNORECASE)
 
 
 class CellProblem(ValueError):
@@ -110,7 +113,7 @@ class CellWidget(widgets.Widget):
         self.field = field
         self.max_length = getattr(field, "max_length", None)
         self.is_long = isinstance(field, models.TextField)
-        self._validators = [v for v in getattr(field, "validators", ()) if type(v).__name__ != "MaxLengthValidator"]
+        self._validators = [v for v in getattr(field, "validators", ()) if type(v).__name__ not in OWN_RULES]
 
     def column(self, name, context, **options) -> Column:
         return Column(name, kind=self.kind, max_length=self.max_length, choices=tuple(self.words(context)), **options)
@@ -148,6 +151,8 @@ class CellWidget(widgets.Widget):
 
 class EmailWidget(CellWidget):
     def _validate(self, value):
+        if PLAIN_EMAIL.fullmatch(value):  # valid by any rule, at a tenth of the cost
+            return
         try:
             super()._validate(value)
         except CellProblem as error:
@@ -167,6 +172,12 @@ class PhoneWidget(CellWidget):
 class IntegerWidget(CellWidget):
     kind = "integer"
 
+    def __init__(self, field=None, **kwargs):
+        super().__init__(field, **kwargs)
+        limits = {type(rule): rule.limit_value for rule in self._validators if isinstance(rule, BaseValidator)}
+        self._lowest, self._highest = limits.get(MinValueValidator), limits.get(MaxValueValidator)
+        self._others = [rule for rule in self._validators if type(rule) not in (MinValueValidator, MaxValueValidator)]
+
     def clean(self, value, row=None, context=None, **kwargs):
         value = as_text(value).replace(",", "")
         if not value:
@@ -181,6 +192,9 @@ class IntegerWidget(CellWidget):
         return number
 
     def _validate_number(self, number, shown=None):
+        above = self._lowest is None or number >= self._lowest
+        if above and (self._highest is None or number <= self._highest) and not self._others:
+            return
         for validator in self._validators:
             try:
                 validator(number)
@@ -290,7 +304,7 @@ class DateTimeWidget(CellWidget):
     def render(self, value, obj=None, context=None, **kwargs):
         if isinstance(value, str) and value:
             value = datetime.fromisoformat(value)
-        return timezone.localtime(value).replace(tzinfo=None, microsecond=0) if value else None
+        return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0) if value else None
 
 
 class BooleanWidget(CellWidget):

@@ -12,7 +12,7 @@ from django.test import TestCase
 from django.urls import reverse
 from django_fsm import FSMFieldMixin
 
-from crm import audit, demo, ownership
+from crm import audit, demo, ownership, search
 from crm.checks import business_models
 from crm.models import BusinessLog, Department, ExchangeRate, Operation, Role, User
 from crm.policies import policy_for
@@ -101,6 +101,12 @@ class TestDemoCompany(TestCase):
             assert {row.customercategory_id for row in last.categories.all()} == {
                 category.pk for category in customer.categories.all()
             }
+
+    def test_every_customer_is_found_by_a_piece_of_its_name_and_by_its_contacts_phone(self):
+        for customer in Customer.objects.all()[:20]:
+            assert customer in search.search(Customer.objects.all(), customer.name[1:4])
+            mobile = customer.contacts.filter(is_default=True).get().mobile
+            assert customer in search.search(Customer.objects.all(), mobile[2:9])
 
     def test_all_states_occur_and_go_together(self):
         assert set(Customer.objects.values_list("review_status", flat=True)) == set(ReviewStatus)

@@ -8,7 +8,7 @@ from crm.excel.resource import resource_for
 from crm.models import BusinessLog, CompanyPath, ImportRow, User
 from customers.models import CreditLimit, CreditRule, Customer, CustomerPath
 from customers.models.credit import UNRATED
-from tests.crm.excel.test_import import applied, checked, kinds, problems, undone
+from tests.crm.excel.pipeline import applied, checked, kinds, problems, undone
 from tests.factories import make
 
 pytestmark = pytest.mark.django_db

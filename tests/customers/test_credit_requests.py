@@ -147,7 +147,7 @@ def test_without_a_rate_a_limit_may_still_be_asked_for(team, customer, browse): 
 
 def test_paths_of_an_approved_customer_are_not_imported_around_the_request(team, customer):  # noqa: F811
     from crm.models import User
-    from tests.crm.excel.test_import import checked, problems
+    from tests.crm.excel.pipeline import checked, problems
 
     scenario, path = DictionaryItem.objects.filter(type="path_scenario").first(), make(CompanyPath, name="直签")
     seller = User.objects.get(pk=team.seller.pk)

@@ -11,10 +11,10 @@ from crm.models import BusinessLog, ImportBatch, ImportRow
 Kind = ImportRow.Kind
 
 
-def checked(user, titles, rows, merged=(), resource="customers.Customer", **options):
-    """A checked batch whose columns are matched by their Chinese names."""
+def start(user, titles, resource="customers.Customer", **options):
+    """A batch whose columns are matched by their Chinese names."""
     by_title = {field.column_name: name for name, field in resource_for(resource).fields.items()}
-    batch = ImportBatch.objects.create(
+    return ImportBatch.objects.create(
         resource=resource,
         user=user,
         file_name="客户.xlsx",
@@ -23,6 +23,10 @@ def checked(user, titles, rows, merged=(), resource="customers.Customer", **opti
         mapping={str(index): by_title[title] for index, title in enumerate(titles)},
         options=options,
     )
+
+
+def checked(user, titles, rows, merged=(), **options):
+    batch = start(user, titles, **options)
     checker = check.Checker(batch, user)
     checker.merged = list(merged)
     check.stage(batch, checker.chunk([Row(number, cells) for number, cells in enumerate(rows, 2)]))
@@ -31,9 +35,9 @@ def checked(user, titles, rows, merged=(), resource="customers.Customer", **opti
 
 def applied(batch):
     with transaction.atomic(), actor.acting(batch.user, ip="10.0.0.9", batch=apply.tag(batch), reason="Excel 导入"):
-        apply.Applier(batch, batch.user).chunk(
-            list(batch.rows.filter(kind__in=[Kind.NEW, Kind.CHANGED], outcome=0).order_by("number"))
-        )
+        if rows := apply.pending(batch):
+            applier = apply.Applier(batch, batch.user)
+            applier.write(applier.prepare(rows))
     return batch
 
 

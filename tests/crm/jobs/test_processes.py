@@ -50,11 +50,13 @@ print(json.dumps([job.state, job.message, job.attempt, job.retries, bodies, over
 class Installation:
     """A database of its own with worker processes."""
 
+    settings = "tests.crm.jobs.workshop.settings"
+
     def __init__(self, url, folder):
         self.environment = os.environ | {
             "DATABASE_URL": url,
             "VAR_DIR": str(folder),
-            "DJANGO_SETTINGS_MODULE": "tests.crm.jobs.workshop.settings",
+            "DJANGO_SETTINGS_MODULE": self.settings,
             "JOB_LEASE_SECONDS": str(LEASE_SECONDS),
             "WORKERS": "2",
             "REDIS_URL": "",
