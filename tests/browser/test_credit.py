@@ -5,20 +5,13 @@ from decimal import Decimal
 import pytest
 
 from crm import records
-from crm.models import CompanyPath, Department, DictionaryItem, Role, User
+from crm.models import CompanyPath, Department, DictionaryItem
 from customers.models import CreditLimit, CreditRule, Customer, CustomerPath
 from customers.services import credit
+from tests.browser.company import hire
 from tests.factories import make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def hire(username, full_name, role, department):
-    user = User.objects.create_user(username, password="keyuan2026", full_name=full_name, is_staff=True)
-    user.department = department
-    user.save()
-    user.groups.add(Role.objects.get(name=role))
-    return user
 
 
 @pytest.fixture

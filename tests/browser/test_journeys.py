@@ -7,26 +7,19 @@ import openpyxl
 import pytest
 
 from crm import ownership, records
-from crm.models import Department, Role, User
+from crm.models import Department
 from customers.models import Contact, Customer
+from tests.browser.company import hire
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def person(username, full_name, role, department):
-    user = User.objects.create_user(username, password="keyuan2026", full_name=full_name, is_staff=True)
-    user.department = department
-    user.save()
-    user.groups.add(Role.objects.get(name=role))
-    return user
 
 
 @pytest.fixture
 def company(transactional_db):
     south, east = (Department.objects.create(name=name) for name in ("华南销售部", "华东销售部"))
-    zhang = person("zhangsan", "张三", "销售", south)
-    li = person("lisi", "李四", "销售", east)
-    boss = person("wangwu", "王五", "销售主管", south)
+    zhang = hire("zhangsan", "张三", "销售", south)
+    li = hire("lisi", "李四", "销售", east)
+    boss = hire("wangwu", "王五", "销售主管", south)
     own = records.save(Customer(name="深圳市前海云创科技有限公司", phone="0755-86012345", owner=zhang), by=zhang)
     records.save(Contact(customer=own, name="王芳", mobile="13800138000"), by=zhang)
     foreign = records.save(Customer(name="上海别人的公司", owner=li), by=li)
