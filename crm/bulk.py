@@ -174,7 +174,6 @@ def _is_plain(field) -> bool:
     return isinstance(field, plain) and not isinstance(field, MultiChoiceField)
 
 
-@cache
 def _defaults(model) -> dict:
     """``{attname: value}`` of a new record nobody has filled in, without its stamps."""
     plain = [field for field in model._meta.concrete_fields if not field.primary_key and field.attname not in STAMPS]

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from crm.models import Department, Notification, Role
 from customers.models import Customer, ShippingMark
+from tests.browsing import posted
 from tests.factories import make
 
 pytestmark = pytest.mark.django_db
@@ -61,15 +62,7 @@ def test_a_text_of_several_lines_that_nobody_touched_is_no_change(admin):
 
 def test_who_enters_a_customer_owns_it(browse, person):
     seller = person("销售")
-    browse(seller).post(
-        reverse("admin:customers_customer_add"),
-        {"name": "新客户", "kind": "company", "currency": "CNY", "capital_currency": "CNY", "is_enabled": "on"}
-        | {
-            f"{prefix}-{name}": 0
-            for prefix in ("contacts", "bankaccounts", "shipping_marks", "links")
-            for name in ("TOTAL_FORMS", "INITIAL_FORMS")
-        },
-    )
+    posted(browse(seller), reverse("admin:customers_customer_add"), name="新客户")
     assert Customer.objects.get(name="新客户").owner == seller
 
 

@@ -1,18 +1,15 @@
 """Leads in and out through Excel: into which pool, for whom, and what a number that is known already does."""
 
 import pytest
-from django.db import transaction
 
-from crm import actor, ownership
-from crm.excel import apply, check
+from crm import ownership
 from crm.excel.export import Exporter
-from crm.excel.reader import Row
 from crm.excel.resource import resource_for
-from crm.models import ImportBatch, ImportRow
 from crm.policies import policy_for
 from customers.models import Customer
 from sales.models import Lead
 from sales.services import leads
+from tests.crm.excel import pipeline
 from tests.factories import make
 
 pytestmark = pytest.mark.django_db
@@ -21,22 +18,7 @@ TITLES = ["线索名称", "联系电话", "线索池", "负责人"]
 
 def imported(user, rows, titles=TITLES):
     """A batch of ``rows``, checked and applied by ``user``."""
-    fields = {field.column_name: name for name, field in resource_for("sales.Lead").fields.items()}
-    batch = ImportBatch.objects.create(
-        resource="sales.Lead",
-        user=user,
-        file_name="线索.xlsx",
-        header_row=1,
-        titles=titles,
-        mapping={str(index): fields[title] for index, title in enumerate(titles)},
-    )
-    checker = check.Checker(batch, user)
-    check.stage(batch, checker.chunk([Row(number, cells) for number, cells in enumerate(rows, 2)]))
-    with transaction.atomic(), actor.acting(user, batch=apply.tag(batch), reason="Excel 导入"):
-        apply.Applier(batch, user).chunk(
-            list(batch.rows.filter(kind__in=[ImportRow.Kind.NEW, ImportRow.Kind.CHANGED]).order_by("number"))
-        )
-    return batch
+    return pipeline.applied(pipeline.checked(user, titles, rows, resource="sales.Lead"))
 
 
 def problems(batch):
@@ -120,7 +102,7 @@ def test_an_export_holds_what_the_exporter_sees_in_full_and_nothing_of_the_pools
     resource = resource_for("sales.Lead")
     rows = resource.policy.limit(Lead.objects.all(), floor.seller, "export")
     exported = list(Exporter(resource, floor.seller, ["name", "phone"]).rows(rows))
-    assert exported == [[mine.name, mine.phone]]
+    assert exported == [(mine.name, mine.phone)]
 
 
 def test_an_export_does_not_name_a_customer_out_of_sight(floor):
@@ -131,4 +113,4 @@ def test_an_export_does_not_name_a_customer_out_of_sight(floor):
         make(Lead, owner=floor.seller, pool=floor.public, customer=customer)
     resource = resource_for("sales.Lead")
     rows = resource.policy.limit(Lead.objects.all(), floor.seller, "export")
-    assert list(Exporter(resource, floor.seller, ["customer"]).rows(rows)) == [["（无权查看）"], ["甲公司"]]
+    assert list(Exporter(resource, floor.seller, ["customer"]).rows(rows)) == [("（无权查看）",), ("甲公司",)]

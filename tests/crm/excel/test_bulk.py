@@ -2,14 +2,16 @@
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
-from crm import audit, bulk, ownership
+from crm import actor, audit, bulk, ownership
 from crm.models import BusinessLog, DictionaryItem, Operation
 from customers.models import Contact, Customer, CustomerCategory, CustomerUserObjectPermission, Tag
 
 pytestmark = pytest.mark.django_db
 
-STAMPS = {"id", "created_at", "updated_at", "history_id", "history_date", "m2m_history_id", "object_id", "root_id"}
+STAMPS = {"id", "created_at", "updated_at", "stage_since"}
+STAMPS |= {"history_id", "history_date", "m2m_history_id", "object_id", "root_id"}
 
 
 def columns(instance, ignore=()):
@@ -132,3 +134,14 @@ def test_delete_leaves_no_row_and_no_grant_but_a_version_and_a_log_entry(pair):
     assert not Tag.customers.through.objects.filter(customer_id=written.pk).exists()
     assert Customer.history.filter(id=written.pk, history_type="-").count() == 1
     assert BusinessLog.objects.filter(object_id=written.pk, operation=Operation.DELETE).count() == 1
+
+
+def test_moments_are_those_of_the_insertion_not_of_the_process(person):
+    """A default that is a moment is taken anew for every insertion."""
+    seller, before = person("销售"), []
+    for number in range(2):
+        before.append(timezone.now())
+        with transaction.atomic(), actor.acting(seller):
+            bulk.insert(Customer, [{"name": f"客户{number}", "code": f"M{number}", "owner_id": seller.pk}])
+    entered = Customer.objects.order_by("pk").values_list("stage_since", flat=True)
+    assert all(moment >= start for moment, start in zip(entered, before, strict=True))
