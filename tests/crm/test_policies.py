@@ -5,12 +5,14 @@ import io
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.management import call_command
 
 from crm import ownership, records
-from crm.models import BusinessLog, DataScope, Role, User
+from crm.models import BusinessLog, DataScope, ImportRow, Role, User
 from crm.policies import access, members_in_scope, policy_for
 from customers.models import Contact, Customer
 from tests.cast import CAST
+from tests.crm.excel.pipeline import checked
 from tests.factories import make
 
 EVERYTHING = {"mine", "colleagues", "neighbours", "elsewhere", "unowned"}
@@ -59,6 +61,23 @@ class Eyes:
         assert found.result_count == len(found.result_list)
         return self.customers(getattr(obj, "customer_id", obj.pk) for obj in found.result_list)
 
+    def filtered(self):
+        """What the values of the owner filter lead to, all together, and the drill-down of an open state."""
+        [spec] = [s for s in self.browser.get("/customers/customer/").context["cl"].filter_specs if s.title == "负责人"]
+        by_owner = [self.listed(owner=value) for value, _ in spec.options]
+        found = set().union(*by_owner)
+        assert sum(map(len, by_owner)) == len(found)
+        return found, self.listed(review_status="pending")
+
+    def recognised(self):
+        """Customers that an import takes for known and may look at; others are told to be somebody else's."""
+        rows = [row for row in self.rows.values() if row.situation != "removed"]
+        batch = checked(
+            self.user, ["客户代码", "客户名称"], [[row.canaries["code"], row.canaries["name"]] for row in rows]
+        )
+        known = batch.rows.filter(kind=ImportRow.Kind.UNCHANGED).values_list("number", flat=True)
+        return {rows[number - 2].situation for number in known}
+
     def searched(self):
         return {row.situation for row in self.rows.values() if (self.listed(q=row.label) or set())}
 
@@ -90,8 +109,10 @@ class Eyes:
         return {codes[line[0]] for line in list(csv.reader(io.StringIO(text)))[1:]}
 
     def counted_at_home(self):
+        """Figures of the home page whose number is not that of the rows they lead to; and the first of them."""
         figures = [figure for part in self.browser.get("/").context["parts"] for figure in part.figures]
-        return next(figure.value for figure in figures if "客户" in figure.title)
+        lists = [self.browser.get(figure.link).context["cl"].result_count for figure in figures]
+        return [f.label for f, count in zip(figures, lists, strict=True) if f.value != count], figures[0].value
 
 
 @pytest.fixture(params=CAST)
@@ -116,8 +137,34 @@ def test_every_page_agrees_on_who_sees_what(eyes):
     for page in ("change", "history", "history/1"):
         assert eyes.opened(page) == expected
     assert eyes.exported() == expected
+    wrong, count = eyes.counted_at_home()
+    assert not wrong
+    assert count == (len(expected) if eyes.name not in ("viewer", "editor") else 0), "shared ones are counted apart"
+    assert eyes.recognised() == expected
+    by_owner, pending = eyes.filtered()
+    assert pending == expected
+    # a colleague whose customer is shared with me is not among my people, and so not in my filter
+    assert by_owner == (expected if eyes.name not in ("viewer", "editor") else set())
     if eyes.name != "auditor":
         assert eyes.offered() == expected
+
+
+def test_a_deleted_grant_takes_the_customer_out_of_the_owners_next_request(world, browse):
+    """The row of the grant is the right; the owner column alone opens nothing."""
+    mine = world.row(Customer).obj
+    grants = policy_for(Customer).grants.objects.filter(content_object=mine, user=world.people["owner"])
+    eyes = Eyes(world, "owner", browse)
+    assert eyes.listed() == eyes.searched() == eyes.exported() == eyes.opened("change") == {"mine"}
+    kept = list(grants.values_list("user_id", "permission_id"))
+    grants.delete()
+    assert eyes.listed() == eyes.listed(Contact) == eyes.searched() == eyes.in_palette() == eyes.exported() == set()
+    assert eyes.opened("change") == eyes.opened("history") == eyes.offered() == set()
+    assert eyes.counted_at_home() == ([], 0)
+    with pytest.raises(SystemExit):
+        call_command("check_grants", stdout=io.StringIO())
+    call_command("check_grants", "--fix", stdout=io.StringIO())
+    assert sorted(grants.values_list("user_id", "permission_id")) == sorted(kept)
+    assert eyes.listed() == {"mine"}
 
 
 def test_the_log_shows_what_happened_to_the_visible_ones(eyes):

@@ -50,7 +50,7 @@ def test_five_thousand_rows_with_forty_faults(page, seller, colleague, monkeypat
     confirmed(page, batch)
     job = Job.objects.get(kind="excel.apply")
     assert job.total == job.done == ROWS - SPOILT and Job.objects.get(kind="excel.check").total == 1 + ROWS
-    assert moved == sorted(moved) and len(set(moved)) >= 3 and moved[-1] == ROWS - SPOILT
+    assert moved == sorted(moved) and len(set(moved)) > 2 and moved[-1] == ROWS - SPOILT
     assert Customer.objects.filter(owner=seller).count() == 2 + ROWS - SPOILT
     assert Contact.objects.filter(is_default=True).count() == ROWS - SPOILT
     assert f"成功 <b>{ROWS - SPOILT}</b> 条" in shown(page, batch)
