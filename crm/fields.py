@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from django import forms
+from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from crm import text
+from crm.secrets import Secret
 
 
 class KeyField(models.CharField):
@@ -125,3 +127,49 @@ class MultiChoiceField(models.CharField):
     def labels(self, value) -> list[str]:
         names = dict(self.options)
         return [names.get(code, code) for code in value or []]
+
+
+class EncryptedField(models.Field):
+    """A ``crm.secrets.Secret``: sealed in the database, in memory, in fixtures and backups; in no form.
+
+    Plain text is refused (``Secret.seal`` it). The field adds itself to ``audit_secrets``, so that the log says that it
+    changed and never how; a model with versions must leave it out of them.
+    """
+
+    description = "加密保存的密钥"
+    empty_strings_allowed = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{"blank": True, "default": Secret, "editable": False, **kwargs})
+
+    def contribute_to_class(self, cls, name, **kwargs):
+        super().contribute_to_class(cls, name, **kwargs)
+        cls.audit_secrets = tuple(dict.fromkeys([*getattr(cls, "audit_secrets", ()), name]))
+
+    def get_internal_type(self):
+        return "TextField"
+
+    def check(self, **kwargs):
+        if hasattr(self.model, "history_object"):
+            message = f"{self.model._meta.label}.{self.name} 会把密钥写进版本记录，请用 excluded_fields 排除。"
+            return [*super().check(**kwargs), checks.Error(message, obj=self, id="crm.E005")]
+        return super().check(**kwargs)
+
+    def from_db_value(self, value, expression, connection):
+        return Secret(value or "")
+
+    def to_python(self, value):
+        if isinstance(value, Secret):
+            return value
+        if value and not str(value).startswith("gAAAA"):
+            raise ValidationError("密钥必须先加密再保存。")
+        return Secret(value or "")
+
+    def get_prep_value(self, value):
+        return self.to_python(value).token
+
+    def value_to_string(self, obj):
+        return self.get_prep_value(self.value_from_object(obj))
+
+    def formfield(self, **kwargs):
+        return None

@@ -28,6 +28,9 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = env("SECRET_KEY", default="") or _secret_key()
+# what the secrets in the database are encrypted with (crm/secrets.py), the newest first; without any, those in the file
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[])
+ENCRYPTION_KEYS_FILE = VAR_DIR / "encryption_keys"
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
