@@ -177,6 +177,18 @@ STORAGES = {
 }
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+ATTACHMENT_MAX_BYTES = env.int("ATTACHMENT_MAX_MB", default=20) * 1024 * 1024
+# fmt: off
+ATTACHMENT_TYPES = env.list(
+    "ATTACHMENT_TYPES",
+    default=[
+        "pdf", "ofd", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "wps", "et", "dps", "odt", "ods", "odp",
+        "rtf", "txt", "csv", "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "dwg",
+    ],
+)
+# fmt: on
+ATTACHMENT_SCANNER = env("ATTACHMENT_SCANNER", default="")
+ATTACHMENT_SCAN_SECONDS = env.int("ATTACHMENT_SCAN_SECONDS", default=60)
 
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS

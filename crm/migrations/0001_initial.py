@@ -313,7 +313,7 @@ class Migration(migrations.Migration):
                 ('remark', models.TextField(blank=True, default='', verbose_name='备注')),
                 ('is_closed', models.BooleanField(default=False, help_text='完结的记录仍可查看和筛选。', verbose_name='已完结')),
                 ('is_valid', models.BooleanField(default=True, editable=False, verbose_name='有效')),
-                ('type', models.CharField(choices=[('level', '客户等级'), ('nature', '客户性质'), ('industry', '所属行业'), ('scale', '企业规模'), ('source', '来源渠道'), ('area', '所属地区'), ('country', '国家/地区'), ('trade_terms', '价格条款'), ('transport', '运输方式'), ('position', '职位'), ('preference', '沟通偏好'), ('link_type', '客户关联类型'), ('path_scenario', '业务场景'), ('service_level', '服务标准')], max_length=30, verbose_name='字典名')),
+                ('type', models.CharField(choices=[('level', '客户等级'), ('nature', '客户性质'), ('industry', '所属行业'), ('scale', '企业规模'), ('source', '来源渠道'), ('area', '所属地区'), ('country', '国家/地区'), ('trade_terms', '价格条款'), ('transport', '运输方式'), ('position', '职位'), ('preference', '沟通偏好'), ('link_type', '客户关联类型'), ('path_scenario', '业务场景'), ('service_level', '服务标准'), ('attachment_kind', '附件类别')], max_length=30, verbose_name='字典名')),
                 ('code', models.CharField(help_text='程序与导入使用，保存后请勿随意修改。', max_length=50, verbose_name='代码')),
                 ('label', models.CharField(max_length=100, verbose_name='字典值')),
                 ('label_key', crm.fields.KeyField(blank=True, editable=False, max_length=100, normalize=crm.text.fold, null=True, source='label')),

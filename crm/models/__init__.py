@@ -1,4 +1,5 @@
 from crm.models.approvals import ApprovalDecision, ApprovalLevel, ApprovalPolicy, ApprovalRequest, ApprovalTask
+from crm.models.attachments import AttachmentBase, AttachmentState
 from crm.models.audit import BusinessLog, BusinessSource, Operation
 from crm.models.base import OwnedRecord, Record, StaleRecord, Stamped
 from crm.models.dictionary import DictionaryItem, DictionaryType
@@ -25,6 +26,8 @@ __all__ = [
     "ApprovalPolicy",
     "ApprovalRequest",
     "ApprovalTask",
+    "AttachmentBase",
+    "AttachmentState",
     "BusinessLog",
     "BusinessSource",
     "ColumnMapping",

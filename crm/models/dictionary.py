@@ -23,6 +23,7 @@ class DictionaryType(models.TextChoices):
     LINK_TYPE = "link_type", "客户关联类型"
     PATH_SCENARIO = "path_scenario", "业务场景"
     SERVICE_LEVEL = "service_level", "服务标准"
+    ATTACHMENT_KIND = "attachment_kind", "附件类别"
 
 
 class DictionaryItem(Record):
