@@ -1,7 +1,9 @@
-"""Logging in, with 记住我."""
+"""Logging in, with 记住我; and entering the password again, which may be tried as often as a login."""
 
+from axes.handlers.proxy import AxesProxyHandler
 from django import forms
 from django.conf import settings
+from django.contrib.auth.signals import user_login_failed
 from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldBooleanWidget
 
@@ -20,3 +22,14 @@ class LoginForm(AuthenticationForm):
         seconds = settings.REMEMBER_ME_DAYS * 86400 if cleaned.get("remember") else 0
         self.request.session.set_expiry(seconds)
         return cleaned
+
+
+def may_try_password(request) -> bool:
+    """Whether ``request.user`` may enter his password again, after how often it was wrong lately."""
+    return AxesProxyHandler.is_allowed(request, {"username": request.user.get_username()})
+
+
+def note_wrong_password(request) -> None:
+    """Counts like a failed login: too many lock the account for a while."""
+    credentials = {"username": request.user.get_username()}
+    user_login_failed.send(sender=__name__, credentials=credentials, request=request)

@@ -4,12 +4,15 @@ from crm import policies
 from crm.policies import ChildPolicy
 from crm.roles import allow
 from customers.models import (
+    ApiCredential,
     BankAccount,
+    CancelKey,
     Contact,
     CreditLimit,
     CreditReservation,
     CreditRule,
     Customer,
+    CustomerAttachment,
     CustomerCategory,
     CustomerLink,
     CustomerPath,
@@ -49,6 +52,9 @@ for model in (*FREE_PARTS, StagePeriod):
     policies.child(model, of="customer")
 for model in CONTROLLED_PARTS:
     policies.register(model, ControlledPolicy(model, of="customer"))
+CREDENTIALS = (ApiCredential, CancelKey)
+for model in (CustomerAttachment, *CREDENTIALS):
+    policies.child(model, of="customer")
 SHARED = (RealCustomer, CustomerCategory, Tag)
 policies.shared(StagePolicy)
 for model in SHARED:
@@ -123,3 +129,9 @@ allow(SELLERS + " 客服 财务 市场 审批人 审计 管理员", StagePeriod,
 allow("销售总监 审批人 审计 管理员", StagePeriod, "export")
 allow("审批人 审计 管理员", StagePolicy, "view")
 allow("管理员", StagePolicy, "change")
+allow(SELLERS + " 管理员", CustomerAttachment, "add change delete view")
+allow("客服 财务 审批人 审计", CustomerAttachment, "view")
+for model in CREDENTIALS:
+    allow("管理员", model, "add change delete view")
+    allow("审计", model, "view")
+allow("管理员", ApiCredential, "reveal")

@@ -1,6 +1,10 @@
 """Fixtures that every test may use: fast passwords, a logged-in browser per person, the world of tests/cast.py."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
@@ -13,6 +17,11 @@ from tests.factories import make
 
 
 def pytest_configure(config):
+    """Nothing here touches the files and keys of the installation."""
+    folder = tempfile.TemporaryDirectory(prefix="keyuan-tests-")
+    config.add_cleanup(folder.cleanup)
+    settings.FILES_DIR = Path(folder.name) / "files"
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

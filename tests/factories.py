@@ -9,6 +9,7 @@ from itertools import count
 from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 
+from crm.attachments import store
 from crm.models import (
     ApprovalDecision,
     ApprovalLevel,
@@ -36,13 +37,17 @@ from crm.models import (
     StoredFile,
     User,
 )
+from crm.secrets import Secret
 from customers.models import (
+    ApiCredential,
     BankAccount,
+    CancelKey,
     Contact,
     CreditLimit,
     CreditReservation,
     CreditRule,
     Customer,
+    CustomerAttachment,
     CustomerCategory,
     CustomerLink,
     CustomerPath,
@@ -80,6 +85,13 @@ def lapsed_stage():
     """A stage without a policy: each has one from the start, so that the shipped one makes room."""
     StagePolicy.objects.filter(stage=Stage.LAPSED).delete()
     return Stage.LAPSED
+
+
+def kept_file():
+    """The name of a small file in the attachment store."""
+    path = store.incoming()
+    path.write_bytes(b"%PDF-1.4\n%%EOF\n")
+    return store.place(path)
 
 
 FACTORIES = {
@@ -139,11 +151,21 @@ FACTORIES = {
         "password": "!",
         "department": one(Department, parent=None, manager=None),
     },
+    ApiCredential: lambda n: {
+        "customer": one(Customer),
+        "app_id": f"app{n}",
+        "app_secret": lambda: Secret.seal(f"app-secret-{n}"),
+    },
     BankAccount: lambda n: {
         "customer": one(Customer),
         "bank": f"银行{n}",
         "account": f"{n:012}",
         "payee": one(Company),
+    },
+    CancelKey: lambda n: {
+        "customer": one(Customer),
+        "app_key": f"key{n}",
+        "app_token": lambda: Secret.seal(f"app-token-{n}"),
     },
     Contact: lambda n: {"customer": one(Customer), "name": f"联系人{n}", "mobile": f"139{n:08}"},
     Customer: lambda n: {
@@ -154,6 +176,15 @@ FACTORIES = {
         "industry": one(DictionaryItem, type="industry"),
         "area": one(DictionaryItem, type="area"),
         "real_customer": one(RealCustomer),
+    },
+    CustomerAttachment: lambda n: {
+        "customer": one(Customer),
+        "name": f"附件{n}.pdf",
+        "kind": one(DictionaryItem, type="attachment_kind"),
+        "extension": "pdf",
+        "size": 15,
+        "digest": f"{n:064}",
+        "file": kept_file,
     },
     CustomerCategory: lambda n: {"name": f"分类{n}", "parent": one(CustomerCategory, parent=None)},
     CustomerLink: lambda n: {

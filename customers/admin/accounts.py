@@ -15,7 +15,9 @@ from crm.admin.filters import (
 from crm.admin.proposals import ProposesMixin, ReasonForm
 from crm.admin.trees import TreeAdmin
 from crm.exchange import money
+from customers.admin.attachments import CustomerAttachmentInline
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
+from customers.admin.credentials import ApiCredentialInline, CancelKeyInline
 from customers.admin.credit import CreditLimitInline, CreditPages, TemporaryRequestForm
 from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
 from customers.admin.paths import CustomerPathInline
@@ -82,6 +84,9 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         BankAccountInline,
         ShippingMarkInline,
         CustomerLinkInline,
+        CustomerAttachmentInline,
+        ApiCredentialInline,
+        CancelKeyInline,
         StagePeriodInline,
     ]
     asks = {

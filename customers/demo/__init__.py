@@ -9,7 +9,7 @@ from crm import actor, numbering, ownership, text, transitions
 from crm.demo import BATCH, HISTORY_DAYS, Demo, builders, desk
 from crm.models import Company, Department, DictionaryItem, Operation, User
 from crm.policies import GRANTED_ACTIONS
-from customers.demo import credit, words
+from customers.demo import credit, papers, words
 from customers.demo.requests import write_requests
 from customers.models import (
     BUSINESS_TYPES,
@@ -79,7 +79,7 @@ def build_customers(demo: Demo) -> dict[str, int]:
         **credit.Credit(story).write(),
     }
     story.share()
-    demo.recent.append(story.live_today)
+    demo.recent += [story.live_today, papers.add_papers]
     return counts
 
 

@@ -13,8 +13,10 @@ from customers.models.accounts import (
     Stars,
     Tag,
 )
+from customers.models.attachments import CustomerAttachment
 from customers.models.categories import RoleCategory
 from customers.models.contacts import BankAccount, Contact, Sex, ShippingMark
+from customers.models.credentials import ApiCredential, CancelKey, CredentialStatus
 from customers.models.credit import (
     CreditLimit,
     CreditReservation,
@@ -27,13 +29,17 @@ from customers.models.paths import CustomerPath
 
 __all__ = [
     "BUSINESS_TYPES",
+    "ApiCredential",
     "BankAccount",
+    "CancelKey",
     "ChangeStatus",
     "Contact",
+    "CredentialStatus",
     "CreditLimit",
     "CreditReservation",
     "CreditRule",
     "Customer",
+    "CustomerAttachment",
     "CustomerCategory",
     "CustomerLink",
     "CustomerPath",

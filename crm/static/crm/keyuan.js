@@ -22,6 +22,21 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// --- 复制 beside a text
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = button.parentElement.querySelector("[data-copy-text]");
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "已复制";
+  } catch {
+    // no clipboard without HTTPS: mark the text, so that Ctrl-C takes it
+    getSelection().selectAllChildren(text);
+    button.textContent = "已选中，请按 Ctrl+C";
+  }
+});
+
 // --- A form that is on its way is not sent twice
 document.addEventListener("submit", (event) => {
   const form = event.target;
