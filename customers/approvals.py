@@ -18,6 +18,7 @@ from customers.models import (
     Contact,
     CreditLimit,
     Customer,
+    CustomerLink,
     CustomerPath,
     ReviewStatus,
     ShippingMark,
@@ -71,7 +72,7 @@ class CustomerChange(RecordChange):
     """A change of an approved customer; the flags of the seeds follow its requests."""
 
     parts: dict = field(default_factory=lambda: PARTS)
-    free: tuple = (Contact, ShippingMark)
+    free: tuple = (Contact, ShippingMark, CustomerLink)
 
     def submitted(self, target, request):
         changes.mark(target, ChangeStatus.PENDING)
@@ -192,8 +193,8 @@ class CustomerDeletion(Kind):
         records.remove(target, by=None, reason=str(request))
 
 
-PARTS = dict.fromkeys((Contact, BankAccount, ShippingMark, CreditLimit, CustomerPath), "customer")
-NOTICE = "这是已审核的客户：除联系人和唛头外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
+PARTS = dict.fromkeys((Contact, BankAccount, ShippingMark, CustomerLink, CreditLimit, CustomerPath), "customer")
+NOTICE = "这是已审核的客户：除联系人、唛头、关联客户和附件外，修改在保存时会先显示差异和影响，提交审批通过后才生效。"
 
 BEYOND = Decimal(10) ** 17  # CNY; what cannot be converted
 CREDIT_FIELDS = {"is_credit_enabled", "credit_rating"}

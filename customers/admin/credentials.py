@@ -15,7 +15,7 @@ from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.admin.forms import RecordForm
 from crm.secrets import Unreadable
 from customers.models import ApiCredential, CancelKey
-from customers.services import credentials
+from customers.services import credentials, reviews
 
 STATUS_LABELS = {"启用": "success", "停用": "danger"}
 OVERLAPS = {"0": "立即失效", "1": "保留 1 天", "7": "保留 7 天", "30": "保留 30 天"}
@@ -157,7 +157,7 @@ class CancelKeyForm(CredentialForm):
     def clean(self):
         cleaned = super().clean()
         if self.instance.pk is None and cleaned.get("customer"):
-            credentials.refuse_bad_standing(cleaned["customer"], "新建取消密钥")
+            reviews.require_usable(cleaned["customer"], "新建取消密钥")
         return cleaned
 
 

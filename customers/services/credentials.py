@@ -13,8 +13,9 @@ from crm import actor, audit, records
 from crm.models import Operation
 from crm.policies import policy_for
 from crm.secrets import Secret, generate
-from customers.models import ApiCredential, CancelKey, Customer, ReviewStatus
+from customers.models import ApiCredential, CancelKey, Customer
 from customers.models.credentials import exactly, in_good_standing
+from customers.services.reviews import require_usable
 
 MIN_LENGTH = 8
 MAX_OVERLAP_DAYS = 30
@@ -75,7 +76,7 @@ def issue_cancel_key(key, *, by, token="") -> str:
     """
     token = token.strip() or generate()
     with transaction.atomic():
-        refuse_bad_standing(_hold_customer(key, by), "新建取消密钥")
+        require_usable(_hold_customer(key, by), "新建取消密钥")
         key.app_key = exactly(key.app_key) or new_app_key()
         key.app_token = _sealed(token, "app_token")
         key.full_clean(exclude=["status"])
@@ -104,7 +105,7 @@ def rotate_cancel_key(key, *, by, overlap_days, version=None) -> str:
             raise PermissionDenied("没有更换取消密钥的权限。")
         if version is not None and stored.lock_version != version:
             raise ValidationError("密钥刚刚已被更换或修改，没有再次更换；请核对后重试。")
-        refuse_bad_standing(customer, "更换取消密钥")
+        require_usable(customer, "更换取消密钥")
         if not stored.is_enabled:
             raise ValidationError("密钥已停用，请先启用再更换。")
         stored.former_token = stored.app_token if overlap_days else Secret()
@@ -121,15 +122,6 @@ def _hold_customer(credential, by):
     if by is not None and not policy_for(type(credential)).may_add_to(by, customer):
         raise PermissionDenied(f"没有为该客户新建{credential._meta.verbose_name}的权限。")
     return customer
-
-
-def refuse_bad_standing(customer, what) -> None:
-    """Raise ValidationError unless ``customer`` is approved and enabled."""
-    if customer.review_status != ReviewStatus.APPROVED:
-        status = customer.get_review_status_display()
-        raise ValidationError(f"客户“{customer}”的审核状态是“{status}”，通过审核后才能{what}。")
-    if not customer.is_enabled:
-        raise ValidationError(f"客户“{customer}”没有启用，启用后才能{what}。")
 
 
 @sensitive_variables("secret")

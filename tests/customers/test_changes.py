@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from crm import approvals, records, transitions
 from crm.models import ApprovalRequest, BusinessLog, Department
+from customers.approvals import CHANGE
 from customers.models import (
     BankAccount,
     ChangeStatus,
@@ -108,6 +109,31 @@ def test_contacts_travel_along_or_are_saved_alone(team, browse):
     assert Contact.objects.filter(customer=team.customer).count() == 1
     agree(last_request(), team.manager, team.reviewer)
     assert Contact.objects.filter(customer=team.customer).count() == 2
+
+
+def test_nothing_of_the_page_is_lost_on_the_way_to_a_request(team, browse):
+    """Every kind of row that the page lets one edit travels along: here a link and a shipping mark beside the name."""
+    other = make(Customer, owner=team.seller, name="母公司")
+    rows = {"links-TOTAL_FORMS": 1, "links-0-linked": other.pk, "shipping_marks-TOTAL_FORMS": 1}
+    propose(browse(team.seller), team.customer, name="新名", **rows, **{"shipping_marks-0-content": "KEYUAN"})
+    agree(last_request(), team.manager, team.reviewer)
+    assert [link.linked for link in team.customer.links.all()] == [other]
+    assert [mark.content for mark in team.customer.shipping_marks.all()] == ["KEYUAN"]
+
+
+def test_every_editable_inline_of_the_customer_travels_with_a_request(team):
+    """An inline that a request would drop must be read-only for those who change by request."""
+    from django.contrib import admin
+    from django.test import RequestFactory
+
+    request = RequestFactory().get("/")
+    request.user = team.seller
+    model_admin = admin.site._registry[Customer]
+    for inline in model_admin.get_inline_instances(request, team.customer):
+        changes = inline.has_change_permission(request, team.customer)
+        assert inline.model in CHANGE.parts or not (
+            changes and inline.get_formset(request, team.customer).form.base_fields
+        )
 
 
 def test_bank_accounts_change_by_request_from_every_page(team, browse):
