@@ -67,6 +67,7 @@ class Applier:
         self.resource = resource_for(batch.resource)
         self.model = self.resource.model
         self.context = Context(user)
+        self.defaults = self.resource.new_defaults(user)
         self.companion = self.resource.companion
         filled = (*batch.mapping.values(), *batch.options.get("defaults", ()))
         self.has_parts = any(name.startswith(PREFIX) for name in filled)
@@ -79,9 +80,9 @@ class Applier:
         return Plan(fresh, [row for row in rows if row.kind == Kind.CHANGED], self._insertion(fresh))
 
     def _insertion(self, staged):
-        defaults, rows, many = self.resource.new_defaults(self.user), [], []
+        rows, many = [], []
         for row in staged:
-            flat, related = self.resource.to_row(defaults | row.values)
+            flat, related = self.resource.to_row(self.defaults | row.values)
             rows.append(flat)
             many.append(related)
         return bulk.Insertion(self.model, rows, many if any(many) else None) if rows else None

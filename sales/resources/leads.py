@@ -95,6 +95,7 @@ class LeadResource(Resource):
         ]
         keys = [("phone", "phone_key")]
         cells = {"phone": LeadPhoneWidget, "owner": AssigneeWidget, "customer": ConvertedWidget}
+        notes = ["有“分配线索”权限的人：负责人留空，线索就在线索池里等人领取；其他人导入的线索归自己负责。"]
         synonyms = {
             "name": ("姓名", "联系人", "联系人姓名", "客户姓名", "名称", "lead", "lead name", "name", "contact"),
             "phone": ("电话", "手机", "手机号", "手机号码", "联系方式", "移动电话", "phone", "mobile", "tel"),

@@ -3,6 +3,7 @@
 import pytest
 
 from crm import ownership
+from crm.excel import apply
 from crm.excel.export import Exporter
 from crm.excel.resource import resource_for
 from crm.policies import policy_for
@@ -114,3 +115,13 @@ def test_an_export_does_not_name_a_customer_out_of_sight(floor):
     resource = resource_for("sales.Lead")
     rows = resource.policy.limit(Lead.objects.all(), floor.seller, "export")
     assert list(Exporter(resource, floor.seller, ["customer"]).rows(rows)) == [("（无权查看）",), ("甲公司",)]
+
+
+def test_rows_are_prepared_without_asking_the_database(floor, django_assert_num_queries):
+    """A second thread prepares the next chunk, with no connection of its own: whose leads these are is known before."""
+    batch = pipeline.checked(floor.seller, TITLES[:3], [["甲", "13800138001", "公共池"]], resource="sales.Lead")
+    applier, rows = apply.Applier(batch, floor.seller), apply.pending(batch)
+    floor.seller.__dict__.pop("_access", None)
+    with django_assert_num_queries(0):
+        plan = applier.prepare(rows)
+    assert plan.insertion.rows[0]["owner_id"] == floor.seller.pk
