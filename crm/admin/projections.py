@@ -3,7 +3,7 @@
 import unfold.admin
 from django.http import Http404, HttpResponseRedirect
 
-from crm.admin.base import ModelAdmin, display
+from crm.admin.base import ModelAdmin, display, orders
 
 
 class ProjectionAdmin(ModelAdmin):
@@ -13,6 +13,7 @@ class ProjectionAdmin(ModelAdmin):
     """
 
     list_display_links = None
+    grows = True
 
     def get_list_display(self, request):
         shown = super().get_list_display(request)
@@ -25,6 +26,11 @@ class ProjectionAdmin(ModelAdmin):
 
         column.__name__ = f"masked_{name}"
         return column
+
+    def get_sortable_by(self, request):
+        """By an index, and by nothing that is masked: the order would tell what the mask hides."""
+        sortable = orders(self.model) | orders(self.model._meta.concrete_model)
+        return [name for name in self.get_list_display(request) if name in sortable]
 
     def get_search_results(self, request, queryset, search_term):
         """By the columns of the list alone: the index of the model behind knows more than these people may."""

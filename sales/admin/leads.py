@@ -171,12 +171,11 @@ class LeadAdmin(ModelAdmin):
 
     def get_fieldsets(self, request, obj=None):
         """A new lead has no course yet, but a question: who keeps it."""
-        (title, options), course = super().get_fieldsets(request, obj)
-        return (
-            [(title, {**options, "fields": [*options["fields"], "to_pool"]})]
-            if obj is None
-            else [(title, options), course]
-        )
+        found = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return found
+        title, options = found[0]
+        return [(title, {**options, "fields": [*options["fields"], "to_pool"]})]
 
     def get_form(self, request, obj=None, change=False, **kwargs):
         return super().get_form(request, obj, change=change, **({} if change else {"form": LeadForm}) | kwargs)

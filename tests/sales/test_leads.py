@@ -458,8 +458,11 @@ def test_the_pool_list_shows_a_masked_number_and_the_claimer_then_reads_all(floo
 
 def test_the_pool_list_is_no_oracle_for_what_it_hides(floor, browse):
     """Neither searching nor sorting answers a question about the number or the company."""
+    waiting(floor.public, phone="13900139000")
     waiting(floor.public, phone="13800138000", company="秘密公司")
     browser = browse(floor.seller)
+    up, down = (browser.get(url("changelist", model="pooledlead"), {"o": order}) for order in ("2", "-2"))
+    assert list(up.context["cl"].result_list) == list(down.context["cl"].result_list)
     for term in ("13800138000", "秘密"):
         page = browser.get(url("changelist", model="pooledlead"), {"q": term})
         assert page.context["cl"].result_count == 0
