@@ -117,6 +117,7 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
     with transaction.atomic():
         write_rows(model, list(model._meta.concrete_fields), rows, replace=True)
         _write_m2m(model, rows, m2m, replace=True)
+        _move_grants(model, rows, changes)
         _derive_versions(model, ids, "~")
         _log(model, operation, rows, _logged(changes), remark)
         search.refresh(model, ids)
@@ -408,6 +409,17 @@ def _derive_grants(model, rows):
             if row["owner_id"] is not None
         ],
     )
+
+
+def _move_grants(model, rows, changes):
+    """Where the owner changes, the former one keeps no right and the new one gets those of an owner."""
+    policy = policy_for(model)
+    moved = [(row, change["owner"][0]) for row, change in zip(rows, changes, strict=True) if "owner" in change]
+    if not moved or not isinstance(policy, OwnedPolicy):
+        return
+    for row, former in moved:
+        policy.grants.objects.filter(content_object_id=row["id"], user_id__in=[former, row["owner_id"]]).delete()
+    _derive_grants(model, [row for row, _ in moved])
 
 
 def _logged(changes) -> list:

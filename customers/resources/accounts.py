@@ -215,11 +215,16 @@ class CustomerResource(Resource):
 
     def refuse_changes(self, changed, stored, context):
         """An approved customer changes by request; its contact may be brought up to date by anybody who may edit it."""
-        own = [name for name in changed if not name.startswith(PREFIX)]
+        if "owner" in changed and not self._may_assign(stored, context.user):
+            return f"没有分配“{stored['name']}”的权限，不能更换负责人；请留空“负责人”一列，或请主管导入。"
+        own = [name for name in changed if not name.startswith(PREFIX) and name != "owner"]
         if own and changes.is_controlled(stored["review_status"], context.user):
             titles = "、".join(self.fields[name].column_name for name in own[:5])
             return f"“{stored['name']}”已审核，修改{titles}需要审批：请在客户页面提交变更，或由有直接修改权限的人导入。"
         return None
+
+    def _may_assign(self, stored, user):
+        return self.policy.visible_to(user, "assign").filter(pk=stored["id"]).exists()
 
     def describe(self, values):
         return str(values.get("name") or values.get("code") or "")[:200]

@@ -8,9 +8,10 @@ from crm import ownership, records
 from crm.excel import check
 from crm.excel.reader import CellError, Formula, Row
 from crm.excel.resource import resource_for
-from crm.models import BusinessLog, ImportRow, Operation, Role
+from crm.models import BusinessLog, Department, ImportRow, Operation, Role
 from customers.models import Contact, Customer, CustomerUserObjectPermission, Tag
 from tests.crm.excel.pipeline import Kind, applied, checked, kinds, problems, undone
+from tests.factories import make
 
 pytestmark = pytest.mark.django_db
 
@@ -261,3 +262,25 @@ def test_undo_leaves_and_lists_what_was_touched_since(seller):
     records.save(Contact(customer=Customer.objects.get(name="乙公司"), name="新联系人"), by=seller)
     assert sorted(undone(batch)) == ["乙公司", "甲公司"]
     assert set(Customer.objects.values_list("name", flat=True)) == {"甲公司", "乙公司"}
+
+
+def test_an_import_that_changes_owners_moves_their_rights(person):
+    """The former owner keeps nothing, the new one gets everything; undo turns it back; it takes the right to assign."""
+    unit = make(Department, manager=None)
+    boss, old, new = (person(role, department=unit) for role in ("销售主管", "销售", "销售"))
+    customer = make(Customer, owner=old, code="C1", name="前海云创")
+    ownership.add_collaborator(customer, new, by=None, level="view")
+    rows = [["C1", "前海云创", new.username]]
+    batch = applied(checked(boss, ["客户代码", "客户名称", "负责人"], rows))
+    assert Customer.objects.get(pk=customer.pk).owner == new
+    found = ownership.disagreements(Customer)
+    assert not found["missing"] and not found["stray"]
+    assert not CustomerUserObjectPermission.objects.filter(content_object=customer, user=old).exists()
+    undone(batch)
+    assert Customer.objects.get(pk=customer.pk).owner == old
+    found = ownership.disagreements(Customer)
+    assert not found["missing"] and not found["stray"]
+    elsewhere = person("销售主管", department=make(Department, manager=None))
+    ownership.add_collaborator(customer, elsewhere, by=None, level="change")
+    refused = checked(elsewhere, ["客户代码", "客户名称", "负责人"], [["C1", "前海云创", elsewhere.username]])
+    assert kinds(refused) == ["冲突"]
