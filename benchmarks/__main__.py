@@ -1,0 +1,50 @@
+"""All benchmarks; what they print becomes docs/performance.md.
+
+``python -m benchmarks [largest]``: ``largest`` leaves out sizes above it (default 1,000,000). A part that fails leaves
+the report as it was.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPORT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+HEAD = """# 性能
+
+由 `make bench` 写成；要比较的是**倍数**，不是用时：同一次运行里与“地板”（省不掉的那部分工作）或与小规模时相比。
+机器忙时，时钟不可信，以处理器时间为准：它是本进程、读文件的子进程与数据库服务器为它工作的线程之和。
+每一部分开始时的负载写在标题下面；两个核的机器上，负载超过 2 就是在与别人抢处理器。
+"""
+SIZES = (10_000, 100_000, 1_000_000)
+
+
+def parts(largest):
+    """``(module, arguments, whether on SQLite)`` in the order of the report."""
+    sizes = [str(size) for size in SIZES if size <= largest]
+    yield "imports", sizes, False
+    yield "size", sizes, False
+    yield "busy", [], False
+    yield "busy", [], True
+    yield "stock", [], False
+
+
+def main(largest):
+    report = [HEAD]
+    for module, arguments, on_sqlite in parts(largest):
+        environment = os.environ | ({"DATABASE_URL": ""} if on_sqlite else {})
+        command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        lines = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+        if process.wait():
+            sys.exit(f"benchmarks.{module} 没有做完")
+        report.append("".join(lines).strip() + "\n")
+    REPORT.write_text("\n".join(report), encoding="utf-8")
+    print(f"写入 {REPORT.relative_to(Path.cwd())}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else SIZES[-1])
