@@ -12,7 +12,7 @@ import time
 from benchmarks import _common, imports
 
 BASE = 10_000  # customers that are there before
-PAGES = ("", "p=20", "o=2", "stage=key")
+PAGES = ("", "p=20", "o=1", "stage=key")
 IDLE = 60
 
 

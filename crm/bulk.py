@@ -46,22 +46,26 @@ class Insertion:
 
     def __init__(self, model, rows, m2m=None):
         self.model, self.rows, self.m2m = model, rows, m2m
-        self.changes = _creations(model, rows)
-        defaults = _defaults(model)
-        for row in rows:
+        self.fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+        self._prepare()
+
+    def _prepare(self):
+        self.changes = _creations(self.model, self.rows)
+        defaults = _defaults(self.model)
+        for row in self.rows:
             complete = defaults | row
             row.clear()
             row.update(complete)
-        self.fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-        self.cells = {field.attname: _cells(field, rows) for field in self.fields if field.attname not in STAMPS}
-        self.logged = None if m2m else _logged(self.changes)
+        own = [field for field in self.fields if field.attname not in STAMPS]
+        self.cells = {field.attname: _cells(field, self.rows) for field in own}
+        self.logged = None if self.m2m else _logged(self.changes)
 
     def complete(self, fill) -> None:
         """Let ``fill(rows)`` fill columns, such as numbers that the database gives out."""
         before = [row.copy() for row in self.rows]
         fill(self.rows)
         if self.rows != before:
-            self.__init__(self.model, self.rows, self.m2m)
+            self._prepare()
 
     def write(self, remark="") -> list[int]:
         model, rows = self.model, self.rows

@@ -115,6 +115,12 @@ class ChangeList(UnfoldChangeList):
             found.append((spec.title, words, self.get_query_string(remove=list(used))))
         return found
 
+    def get_ordering(self, request, queryset):
+        """A column that no index has in order leaves the list as it was."""
+        ordering = super().get_ordering(request, queryset)
+        usual = self.model_admin.get_ordering(request) or self._get_default_ordering()
+        return self._get_deterministic_ordering(usual) if ordering == ["pk"] and usual else ordering
+
     def _get_deterministic_ordering(self, ordering):
         ordering = list(ordering)
         names = {str(item).lstrip("-") for item in ordering if isinstance(item, str)}
