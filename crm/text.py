@@ -10,7 +10,7 @@ _BLANKS = re.compile(r"\s+")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=16384)
 def fold(value) -> str:
     """Width, case and white space folded: ``Ａｂ 01`` and ``ab01`` are one key. Blank gives an empty string."""
     if value is None:
@@ -31,7 +31,7 @@ _CHINESE_MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 _CHINESE_LANDLINE = re.compile(r"0(10|2\d|[3-9]\d{2})[- ]?(\d{7,8})", re.ASCII)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def phone_key(value) -> str:
     """The normal form of a telephone number: E.164 where it is a possible one (default: CN), else its digits.
 
