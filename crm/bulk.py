@@ -50,8 +50,8 @@ class Insertion:
         self._prepare()
 
     def _prepare(self):
-        self.changes = _creations(self.model, self.rows)
         defaults = _defaults(self.model)
+        self.changes = _creations(self.model, self.rows, defaults)
         for row in self.rows:
             complete = defaults | row
             row.clear()
@@ -164,14 +164,13 @@ def states(model, rows) -> list[dict]:
 
 @cache
 def _readers(model) -> list:
-    """``(name, attname, function to the JSON value)`` of the tracked fields; text and ids need no conversion."""
-    found = []
-    for field in audit.tracked_fields(model):
-        if _is_plain(field):
-            found.append((field.name, field.attname, audit.json_value))
-        else:
-            found.append((field.name, field.attname, lambda value, f=field: audit.json_value(f.to_python(value))))
-    return found
+    """``(name, attname, function to the JSON value)`` of the tracked fields."""
+    return [(field.name, field.attname, _reader(field)) for field in audit.tracked_fields(model)]
+
+
+def _reader(field):
+    """How the log keeps the values of ``field``; text and ids need no conversion."""
+    return audit.json_value if _is_plain(field) else lambda value: audit.json_value(field.to_python(value))
 
 
 def _is_plain(field) -> bool:
@@ -186,18 +185,17 @@ def _defaults(model) -> dict:
 
 
 @cache
-def _first_changes(model) -> tuple[dict, dict, dict]:
-    """What the log says of a record with nothing but defaults; ``{attname: name}`` of the fields whose values need no
-    conversion; ``{attname: (name, function)}`` of the others."""
+def _kinds(model) -> tuple[dict, dict]:
+    """``{attname: name}`` of the logged fields whose values need no conversion; ``{attname: (name, function)}`` of the
+    others."""
     fields = [field for field in audit.tracked_fields(model) if field.name != "is_valid"]
     plain = {field.attname: field.name for field in fields if _is_plain(field)}
-    others = {attname: (name, read) for name, attname, read in _readers(model) if attname not in {*plain, "is_valid"}}
-    return audit.diff(None, states(model, [_defaults(model)])[0]), plain, others
+    return plain, {field.attname: (field.name, _reader(field)) for field in fields if field.attname not in plain}
 
 
-def _creations(model, rows) -> list[dict]:
+def _creations(model, rows, defaults) -> list[dict]:
     """``{field: [None, value]}`` of each new row: what ``audit.diff(None, state)`` gives, with no state built."""
-    base, plain, others = _first_changes(model)
+    base, (plain, others) = audit.diff(None, states(model, [defaults])[0]), _kinds(model)
     found = []
     for row in rows:
         changes = base.copy()
