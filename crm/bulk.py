@@ -308,8 +308,8 @@ def _column(field, rows) -> list:
 def _converter(field):
     """How the database wants the values of ``field``; None: as they are."""
     ops = connection.ops
-    if isinstance(field, MultiChoiceField):
-        return field.get_prep_value
+    if not type(field).get_prep_value.__module__.startswith("django."):
+        return field.get_prep_value  # a field of our own, which knows
     if isinstance(field, models.DateTimeField):
         return cache(lambda value: ops.adapt_datetimefield_value(_moment(value)))
     if isinstance(field, models.DateField):
