@@ -1,4 +1,4 @@
-"""All benchmarks; what they print becomes docs/performance.md.
+"""All benchmarks; what they print becomes the second half of docs/performance.md.
 
 ``python -m benchmarks [largest]``: ``largest`` leaves out sizes above it (default 1,000,000). A part that fails leaves
 the report as it was.
@@ -10,12 +10,7 @@ import sys
 from pathlib import Path
 
 REPORT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-HEAD = """# 性能
-
-由 `make bench` 写成；要比较的是**倍数**，不是用时：同一次运行里与“地板”（省不掉的那部分工作）或与小规模时相比。
-机器忙时，时钟不可信，以处理器时间为准：它是本进程、读文件的子进程与数据库服务器为它工作的线程之和。
-每一部分开始时的负载写在标题下面；两个核的机器上，负载超过 2 就是在与别人抢处理器。
-"""
+MARK = "<!-- 以下由 make bench 写成，不要手改 -->\n"
 SIZES = (10_000, 100_000, 1_000_000)
 
 
@@ -30,7 +25,7 @@ def parts(largest):
 
 
 def main(largest):
-    report = [HEAD]
+    report = [REPORT.read_text(encoding="utf-8").partition(MARK)[0] + MARK]
     for module, arguments, on_sqlite in parts(largest):
         environment = os.environ | ({"DATABASE_URL": ""} if on_sqlite else {})
         command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
