@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 SCHEDULE_SECONDS = 20
 GRACE_SECONDS = 20
 PAUSE_SECONDS = 0.5
+NICENESS = 10  # who waits for a page goes first
 
 
 def serve(size):
@@ -103,6 +104,7 @@ def _end(workers):
 def _work(parent):
     """A worker process: wait for a message, do it, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     broker = get_broker()
     while not Shutdown.requested and os.getppid() == parent:
         for receipt, message in broker.dequeue() or ():
