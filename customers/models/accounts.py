@@ -258,9 +258,10 @@ class Customer(FSMModelMixin, OwnedRecord):
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="customer_owner"),
-            models.Index(fields=["deal_status", "level"], name="customer_deal_level"),
-            models.Index(fields=["review_status", "id"], name="customer_review"),
-            models.Index(fields=["stage", "id"], name="customer_stage"),
+            # counted from the index alone, in which rows of one value stand in the order of their ids
+            models.Index(fields=["deal_status", "is_valid"], name="customer_deal"),
+            models.Index(fields=["review_status", "is_valid"], name="customer_review"),
+            models.Index(fields=["stage", "is_valid"], name="customer_stage"),
         ]
 
     def __str__(self):
@@ -333,7 +334,6 @@ class CustomerUserObjectPermission(UserObjectPermissionBase):
 
     class Meta(UserObjectPermissionBase.Meta):
         default_permissions = ()
-        indexes = [models.Index(fields=["user", "permission", "content_object"], name="customer_grant")]
 
 
 class CustomerLink(Record):

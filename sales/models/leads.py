@@ -218,7 +218,6 @@ class LeadUserObjectPermission(UserObjectPermissionBase):
 
     class Meta(UserObjectPermissionBase.Meta):
         default_permissions = ()
-        indexes = [models.Index(fields=["user", "permission", "content_object"], name="lead_grant")]
 
 
 class PooledLead(Lead):
