@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 
 from crm.admin import home
-from crm.admin.base import ModelAdmin, TabularInline, display
+from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.approvals import engine, kinds
 from crm.models import ApprovalDecision, ApprovalLevel, ApprovalPolicy, ApprovalRequest, ApprovalTask, User
@@ -66,7 +66,7 @@ class ApprovalPolicyAdmin(ModelAdmin):
 
 
 @admin.register(ApprovalRequest)
-class ApprovalRequestAdmin(ModelAdmin):
+class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "approval", 10, "数据与任务"
     list_display = ["number", "kind_name", "target_repr", "applicant", "reason", "state_name", "where", "created_at"]
     list_display_links = ["number", "target_repr"]
@@ -82,15 +82,6 @@ class ApprovalRequestAdmin(ModelAdmin):
     list_before_template = "crm/approvals/boxes.html"
     head_template = None
     empty_hint = "需要审批的申请（客户变更、额度、删除等）提交之后会出现在这里。"
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     # --- List --------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from unfold.utils import display_for_label
 
 from crm import audit
-from crm.admin.base import ModelAdmin, TabularInline, display
+from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, DictionaryFilter, RangeDateTimeFilter
 from crm.admin.forms import RecordForm
 from crm.attachments import Refused, receive, serving, store, types
@@ -78,7 +78,7 @@ class AttachmentColumns:
         return format_html("{}<br>{}", obj.created_by or "系统", when.strftime("%Y-%m-%d %H:%M"))
 
 
-class AttachmentInline(AttachmentColumns, TabularInline):
+class AttachmentInline(ReadOnly, AttachmentColumns, TabularInline):
     """The tab of a record: its attachments and the place to add more.
 
     Nothing in it is part of the record's form, which may have to wait for an approval: files come in by their own form,
@@ -96,15 +96,6 @@ class AttachmentInline(AttachmentColumns, TabularInline):
     def get_queryset(self, request):
         rows = super().get_queryset(request).select_related("kind", "created_by")
         return rows.order_by("state", "-id")
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def get_formset(self, request, obj=None, **kwargs):
         formset = super().get_formset(request, obj, **kwargs)

@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
-from crm.admin.base import ChangeList, ModelAdmin, display
+from crm.admin.base import ChangeList, ModelAdmin, ReadOnly, display
 from crm.admin.filters import ChoiceFilter, PersonFilter, RangeDateTimeFilter
 from crm.audit_display import describe
 from crm.models import BusinessLog
@@ -49,7 +49,7 @@ class KindFilter(admin.SimpleListFilter):
 
 
 @admin.register(BusinessLog)
-class BusinessLogAdmin(ModelAdmin):
+class BusinessLogAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order = "history", 60
     resource_class = BusinessLogResource
     list_display = [
@@ -99,15 +99,6 @@ class BusinessLogAdmin(ModelAdmin):
         entry = super().get_object(request, object_id, from_field)
         entry.words = describe([entry], request.user)[0]
         return entry
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @display(description="操作时间", ordering="id")
     def time(self, obj):

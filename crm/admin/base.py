@@ -34,7 +34,7 @@ from crm.widgets import Textarea
 COUNT_LIMIT = 10_000
 RELATION_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__in")
 
-__all__ = ["ModelAdmin", "StackedInline", "TabularInline", "action", "display"]
+__all__ = ["ModelAdmin", "ReadOnly", "StackedInline", "TabularInline", "action", "display"]
 
 
 class ReadonlyField(UnfoldAdminReadonlyField):
@@ -78,7 +78,7 @@ def orders(model) -> dict[str, str]:
     fields = [field for field in model._meta.concrete_fields if field.db_index or field.unique]
     found = {field.name: field.attname for field in fields}
     for index in model._meta.indexes:
-        if index.fields[1:] in ([], ["id"]):
+        if index.fields[1:] in ([], ["id"], ["is_valid"]):  # lists show valid rows alone
             field = model._meta.get_field(index.fields[0])
             found[field.name] = field.attname
     return found | {field.source: field.attname for field in fields if isinstance(field, KeyField) and field.source}
@@ -516,6 +516,19 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         context = {**self.admin_site.each_context(request), "opts": self.opts, "model_admin": self, **context}
         request.current_app = self.admin_site.name
         return TemplateResponse(request, template, context)
+
+
+class ReadOnly:
+    """Mixin of what people only look at: services write it."""
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
 
 
 class InlineMixin(ScopedMixin):

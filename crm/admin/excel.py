@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from crm import jobs, text
-from crm.admin.base import ModelAdmin, display
+from crm.admin.base import ModelAdmin, ReadOnly, display
 from crm.admin.jobs import figures
 from crm.audit_display import Words
 from crm.excel import apply, errors, export, export_job, files, mapping, template
@@ -165,19 +165,10 @@ def _export_later(request, resource, query, names, kind, total):
 
 
 @admin.register(ImportBatch)
-class ImportBatchAdmin(ModelAdmin):
+class ImportBatchAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "upload_file", 10, "数据与任务"
     list_display = ["file_name", "kind", "state_name", "summary", "created_at"]
     change_form_outer_before_template = None
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @display(description="导入对象")
     def kind(self, obj):

@@ -7,27 +7,18 @@ from django.urls import path
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from crm import files, jobs
-from crm.admin.base import ModelAdmin, display
+from crm.admin.base import ModelAdmin, ReadOnly, display
 from crm.models import Job
 
 STATE_LABELS = {"已完成": "success", "失败": "danger", "进行中": "info", "排队中": "warning"}
 
 
 @admin.register(Job)
-class JobAdmin(ModelAdmin):
+class JobAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "pending_actions", 20, "数据与任务"
     list_display = ["title", "state_name", "progress", "message", "created_at", "duration"]
     list_filter = ["state"]
     head_template = None
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @display(description="状态", label=STATE_LABELS)
     def state_name(self, obj):

@@ -3,7 +3,7 @@ from django.http import HttpResponseRedirect
 from django.urls import path
 from django.utils import timezone
 
-from crm.admin.base import ModelAdmin, display
+from crm.admin.base import ModelAdmin, ReadOnly, display
 from crm.models import Notification
 
 
@@ -15,22 +15,13 @@ def unread(request) -> int:
 
 
 @admin.register(Notification)
-class NotificationAdmin(ModelAdmin):
+class NotificationAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "notifications", 90, "数据与任务"
     list_display = ["level_name", "title", "body", "created_at", "state"]
     list_display_links = ["title"]
     list_before_template = "crm/notifications_read.html"
     empty_hint = "审批、提醒、导入完成等消息会出现在这里。"
     head_template = None
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def nav_badge(self, request):
         return unread(request)

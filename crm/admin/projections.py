@@ -3,10 +3,10 @@
 import unfold.admin
 from django.http import Http404, HttpResponseRedirect
 
-from crm.admin.base import ModelAdmin, display, orders
+from crm.admin.base import ModelAdmin, ReadOnly, display, orders
 
 
-class ProjectionAdmin(ModelAdmin):
+class ProjectionAdmin(ReadOnly, ModelAdmin):
     """The list of a model under ``crm.policies.ProjectionPolicy``; what is done to a row, a service decides.
 
     Columns that the policy masks are listed as ``masked_<field>``; only fields it shows unmasked may be searched.
@@ -47,12 +47,3 @@ class ProjectionAdmin(ModelAdmin):
 
     def has_view_permission(self, request, obj=None):
         return self._may(request, "view", obj)
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False

@@ -542,9 +542,10 @@ class ManyTreeWidget(TreeNames, ManyWidget):
 
 
 class ParentWidget(LookupWidget):
-    """The root that the row belongs to, by code or name, among those the person may change; looked up per chunk."""
+    """The root that the row belongs to, by code or name, among those the person may change (or ``action``); looked up
+    per chunk."""
 
-    kind = "text"
+    kind, action = "text", "change"
 
     def __init__(self, field=None, *, keys=("code_key", "name_key"), label="code", **kwargs):
         super().__init__(field, **kwargs)
@@ -560,7 +561,7 @@ class ParentWidget(LookupWidget):
                 words.add(text.fold(as_text(cell)))
             except CellProblem:
                 continue
-        rows = policy_for(self.model).visible_to(context.user, "change")
+        rows = policy_for(self.model).visible_to(context.user, self.action)
         names: dict = {}
         for key in reversed(self.keys):
             found: dict = {}

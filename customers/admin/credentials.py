@@ -10,7 +10,7 @@ from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from crm import login
-from crm.admin.base import ModelAdmin, TabularInline, display
+from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.admin.forms import RecordForm
 from crm.secrets import Unreadable
@@ -239,19 +239,10 @@ class CancelKeyAdmin(CredentialAdmin):
         return self.secret_page(request, key, token, **words)
 
 
-class CredentialInline(TabularInline):
+class CredentialInline(ReadOnly, TabularInline):
     """What credentials a customer has; issuing and everything else happens on their own pages."""
 
     template_before = "customers/credential_inline.html"
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     def get_formset(self, request, obj=None, **kwargs):
         formset = super().get_formset(request, obj, **kwargs)

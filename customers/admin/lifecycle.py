@@ -1,7 +1,7 @@
 from django import forms
 from django.contrib import admin
 
-from crm.admin.base import ModelAdmin, TabularInline, display
+from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.admin.proposals import ReasonForm
 from customers.models import Stage, StagePeriod, StagePolicy
@@ -29,7 +29,7 @@ class StageForm(ReasonForm):
         return {"from": self.target.stage, "to": self.cleaned_data["stage"]}
 
 
-class StagePeriodInline(TabularInline):
+class StagePeriodInline(ReadOnly, TabularInline):
     model = StagePeriod
     fields = ["stage", "started_at", "ended_at", "stayed", "next_stage", "reason", "request"]
     readonly_fields = fields
@@ -37,22 +37,13 @@ class StagePeriodInline(TabularInline):
     ordering = ["-id"]
     empty_hint = "还没有变更过阶段。"
 
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
-
     @display(description="停留")
     def stayed(self, obj):
         return f"{obj.days} 天"
 
 
 @admin.register(StagePeriod)
-class StagePeriodAdmin(ModelAdmin):
+class StagePeriodAdmin(ReadOnly, ModelAdmin):
     list_display = ["customer", "stage_name", "started_at", "ended_at", "stayed", "next_name", "reason"]
     list_select_related = ["customer"]
     list_filter = [("stage", ChoiceFilter), ("next_stage", ChoiceFilter), ("ended_at", RangeDateTimeFilter)]
@@ -60,15 +51,6 @@ class StagePeriodAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["customer", ("stage", "next_stage"), ("started_at", "ended_at"), "reason", "request"]})
     ]
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @display(description="停留")
     def stayed(self, obj):

@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from crm import text
 from crm.excel.resource import Resource, register
-from crm.excel.widgets import CellProblem, ChoiceWidget, ParentWidget, as_text
-from crm.policies import policy_for
+from crm.excel.widgets import ChoiceWidget, ParentWidget
 from customers.models import CreditLimit, Customer
 from customers.models.credit import refuse_beyond_rating
 
@@ -16,22 +15,7 @@ from customers.models.credit import refuse_beyond_rating
 class SeenCustomerWidget(ParentWidget):
     """The customer by code or name, among those the person may see: whose limits he sets, he need not edit."""
 
-    def preload(self, cells, context):
-        words = set()
-        for cell in cells:
-            try:
-                words.add(text.fold(as_text(cell)))
-            except CellProblem:
-                continue
-        rows = policy_for(self.model).visible_to(context.user, "view")
-        names: dict = {}
-        for key in reversed(self.keys):
-            found: dict = {}
-            for word, pk in rows.filter(**{f"{key}__in": words}).values_list(key, "pk"):
-                found[word] = pk if word not in found else None
-            names |= found
-        context.replace(("lookup", self.field), names)
-        return True
+    action = "view"
 
 
 class CurrencyWidget(ChoiceWidget):

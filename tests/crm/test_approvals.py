@@ -1,10 +1,10 @@
 """The engine of approvals, seen on the deletion and stage of customers, which need nothing but themselves."""
 
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 
 from crm import approvals
 from crm.approvals import engine, kinds
@@ -23,6 +23,7 @@ from crm.models import (
 from crm.policies import policy_for
 from customers.models import Customer, Stage
 from tests.factories import make
+from tests.races import run_together
 
 STAGE, DELETION = "customer.stage", "customer.deletion"
 UP = {"from": Stage.LEAD, "to": Stage.ORDINARY}
@@ -309,27 +310,6 @@ def test_a_policy_is_set_up_with_its_levels_and_people(person, browse):
 # --- Races -----------------------------------------------------------------------------------------------------------
 
 
-def clash(*works):
-    """Each of ``works`` in its own thread and connection, all at once; gives the names of what they raised."""
-    barrier, raised = Barrier(len(works)), []
-
-    def run(work):
-        barrier.wait()
-        try:
-            work()
-        except Exception as error:
-            raised.append(type(error).__name__)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
-
-
 @pytest.mark.mysql
 @pytest.mark.django_db(transaction=True)
 def test_approve_reject_and_edit_have_one_outcome_each(person):
@@ -355,7 +335,9 @@ def test_approve_reject_and_edit_have_one_outcome_each(person):
                 row.remark = "同时修改"
                 row.save()
 
-        raised = clash(approve, refuse, edit)
+        works = (approve, refuse, edit)
+        results = run_together(lambda n, works=works: works[n](), 3)
+        raised = [type(error).__name__ for error in results if isinstance(error, Exception)]
         request.refresh_from_db()
         customer = Customer.objects.get(pk=customer.pk)
         assert raised == ["ApprovalRefused"]
@@ -385,9 +367,11 @@ def test_without_the_lock_nobody_is_told_that_he_was_late(person, monkeypatch):
     monkeypatch.setattr(engine, "_lock", unlocked)
     customer = make(Customer, owner=owner)
     request = approvals.submit(STAGE, customer, by=owner, values=UP)
-    raised = clash(
+    works = (
         lambda: approvals.approve(request, by=User.objects.get(pk=manager.pk), digest=request.digest),
         lambda: approvals.reject(request, by=User.objects.get(pk=other.pk), digest=request.digest, comment="不行"),
     )
+    results = run_together(lambda n: works[n](), 2)
+    raised = [type(error).__name__ for error in results if isinstance(error, Exception)]
     decisions = request.decisions.filter(action__in=["approve", "reject"]).count()
     assert (decisions, raised) in [(2, []), (1, ["OperationalError"])]

@@ -1,16 +1,17 @@
 """Numbers come from a locked series in the caller's transaction: in order, once, restarting with the period."""
 
 from datetime import date
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from crm import numbering
 from crm.models import NumberCounter, NumberSeries
 from customers.models import Customer
 from tests.factories import make
+from tests.races import run_together
 
 DAY = date(2024, 3, 5)
 
@@ -95,27 +96,6 @@ def test_a_customer_without_a_code_is_numbered_and_a_given_code_is_kept(db):
 
 
 # --- Races ------------------------------------------------------------------------------------------------------------
-
-
-def run_together(work, threads=16):
-    """What ``work(n)`` gives in each of ``threads`` that start at the same moment; errors count as results."""
-    barrier, results = Barrier(threads), []
-
-    def body(number):
-        try:
-            barrier.wait()
-            results.append(work(number))
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    started = [Thread(target=body, args=(number,)) for number in range(threads)]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
-    return results
 
 
 @pytest.mark.mysql

@@ -17,8 +17,8 @@ from customers.models.credit import UNRATED
 from customers.services import credit
 from customers.services.credit import OverLimit
 from tests.browsing import form_of
-from tests.crm.test_numbering import run_together
 from tests.factories import make
+from tests.races import run_together
 
 TODAY = timezone.localdate()
 

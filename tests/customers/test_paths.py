@@ -10,8 +10,8 @@ from crm import records
 from crm.models import CompanyPath, DictionaryItem
 from customers.models import Customer, CustomerPath
 from customers.services.paths import default_path
-from tests.crm.test_numbering import run_together
 from tests.factories import make
+from tests.races import run_together
 
 
 def scenario(code):

@@ -1,10 +1,10 @@
 """Leads: who may take, give and return them, what a second enquiry does, what becomes of them."""
 
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from crm import ownership, transitions
@@ -14,6 +14,7 @@ from customers.models import Contact, Customer, Kind
 from sales.models import DevelopmentPlan, Lead, LeadEnquiry, LeadPool, LeadStatus, PooledLead
 from sales.services import leads
 from tests.factories import make
+from tests.races import run_together
 
 pytestmark = pytest.mark.django_db
 
@@ -358,27 +359,6 @@ def test_leads_are_found_by_name_company_and_number_within_ones_own(floor):
 # --- Races ------------------------------------------------------------------------------------------------------------
 
 
-def run_together(work, threads=12):
-    """What ``work(n)`` gives in each of ``threads`` that start at the same moment; errors count as results."""
-    barrier, results = Barrier(threads), []
-
-    def body(number):
-        try:
-            barrier.wait()
-            results.append(work(number))
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    started = [Thread(target=body, args=(number,)) for number in range(threads)]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
-    return results
-
-
 def claim_without_looking_again(lead, user, barrier):
     """What ``claim`` must not be: look, then give."""
     seen = Lead.objects.get(pk=lead.pk)
@@ -395,7 +375,7 @@ def test_of_many_claims_at_once_one_wins_and_the_others_hear_who(person):
     pool, sellers = make(LeadPool), [person("销售") for _ in range(12)]
     for _ in range(5):
         lead = waiting(pool)
-        results = run_together(lambda n, lead=lead: leads.claim(lead, by=sellers[n]))
+        results = run_together(lambda n, lead=lead: leads.claim(lead, by=sellers[n]), 12)
         winners = [result for result in results if isinstance(result, Lead)]
         losers = [result for result in results if isinstance(result, leads.LeadTaken)]
         assert (len(winners), len(losers)) == (1, 11), results
@@ -407,7 +387,7 @@ def test_of_many_claims_at_once_one_wins_and_the_others_hear_who(person):
 def test_without_looking_again_under_the_lock_several_win(person):
     """Negative control."""
     lead, sellers, barrier = waiting(make(LeadPool)), [person("销售") for _ in range(12)], Barrier(12)
-    results = run_together(lambda n: claim_without_looking_again(lead, sellers[n], barrier))
+    results = run_together(lambda n: claim_without_looking_again(lead, sellers[n], barrier), 12)
     assert results.count(True) > 1, results
 
 
@@ -416,7 +396,7 @@ def test_without_looking_again_under_the_lock_several_win(person):
 def test_many_conversions_at_once_make_one_customer(person):
     owner = person("销售")
     lead = make(Lead, owner=owner, company="甲公司")
-    results = run_together(lambda n: leads.convert(lead, by=User.objects.get(pk=owner.pk)))
+    results = run_together(lambda n: leads.convert(lead, by=User.objects.get(pk=owner.pk)), 12)
     assert len([result for result in results if isinstance(result, Customer)]) == 1, results
     assert all(isinstance(result, Customer | leads.LeadError) for result in results), results
     assert Customer.objects.count() == Contact.objects.count() == 1
@@ -430,7 +410,7 @@ def test_many_enquiries_of_one_new_number_at_once_make_one_lead(person):
     def call(number):
         return leads.register_enquiry("13800138000", by=User.objects.get(pk=seller.pk), pool=pool, content=f"{number}")
 
-    results = run_together(call)
+    results = run_together(call, 12)
     assert not [result for result in results if isinstance(result, Exception)], results
     lead = Lead.objects.get()
     assert sum(result.is_new for result in results) == 1
