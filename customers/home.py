@@ -119,11 +119,10 @@ def _figures(numbers, title, note="", **only):
 
 
 def _sea(user, **only):
-    """What goes back to the public sea soon, and what lies in it for whoever may look."""
-    figures = [Figure("即将回收", warned_of(user, **only), _list(sea="soon", **only))]
-    if (waiting := sea_of(user)) is not None:
-        figures.append(Figure("公海客户", waiting, reverse("admin:customers_seacustomer_changelist")))
-    return figures
+    """What goes back to the public sea soon, and how much lies in it for whoever may look."""
+    waiting = sea_of(user)
+    note = "" if waiting is None else f"公海里有 {waiting:,} 个"
+    return [Figure("即将回收", warned_of(user, **only), _list(sea="soon", **only), note)]
 
 
 def _shares(numbers, **only):

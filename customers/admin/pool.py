@@ -28,7 +28,7 @@ BUTTONS = {"claim_button": "claim", "reveal_button": "reveal"}
 @admin.register(SeaCustomer)
 class SeaCustomerAdmin(ProjectionAdmin):
     nav_icon, nav_order = "waves", 20
-    list_display = ["name", "phone", "industry", "area", "level", "owned_since", "claim_button", "reveal_button"]
+    list_display = ["name", "phone", "industry", "area", "level", "in_sea_since", "claim_button", "reveal_button"]
     list_select_related = ["industry", "area", "level"]
     list_filter = [
         ("level", DictionaryFilter),
@@ -58,7 +58,7 @@ class SeaCustomerAdmin(ProjectionAdmin):
         return format_html(html, self._url(page, obj.pk), label)
 
     @display(description="进入公海", ordering="owned_since")
-    def owned_since(self, obj):
+    def in_sea_since(self, obj):
         return f"{timezone.localtime(obj.owned_since):%Y-%m-%d}（{timesince(obj.owned_since, depth=1)}前）"
 
     def get_actions(self, request):
@@ -148,9 +148,16 @@ def perform(model_admin, request, work, done):
 
 class SeaFilter(admin.SimpleListFilter):
     title, parameter_name = "公海", "sea"
+    lookup_kwarg = parameter_name
+    template = "crm/filter_select.html"
 
     def lookups(self, request, model_admin):
         return [("soon", "即将回收"), ("protected", "保护中"), ("in", "在公海")]
+
+    def choices(self, changelist):
+        values = ["", *(value for value, _ in self.lookup_choices)]
+        for value, choice in zip(values, super().choices(changelist), strict=True):
+            yield choice | {"value": value}
 
     def queryset(self, request, queryset):
         today = timezone.localdate()
@@ -179,10 +186,9 @@ class SeaPages:
     def sea_outlook(self, obj):
         if obj.owner_id is None:
             return "在公海"
-        outlook = obj.outlook
-        if outlook.day is None or not outlook.is_near:
-            return outlook.text
-        return format_html('<b class="ky-late">{}</b>', outlook.text)
+        if obj.outlook.is_near:
+            return format_html('<b class="ky-late">{}</b>', obj.outlook.text)
+        return format_html('<span title="{}">{}</span>', obj.outlook.text, obj.outlook.brief)
 
     def get_actions(self, request):
         found = super().get_actions(request)

@@ -41,9 +41,13 @@ class Outlook:
     is_near: bool = False
 
     @property
+    def brief(self):
+        return "不回收" if self.day is None else f"还有 {self.days} 天"
+
+    @property
     def text(self):
         if self.day is None:
-            return self.reason and f"不回收：{self.reason}"
+            return f"不回收：{self.reason}"
         when = f"还有 {self.days} 天回收" if self.days > 0 else "今夜回收"
         return f"{when}，因为{self.reason}"
 

@@ -517,6 +517,7 @@ def test_list_and_page_of_the_owner_say_when_and_why(rule, seller, browse):
     customer = aged(25, owner=seller, name="甲公司")
     aged(1, owner=seller, name="乙公司")
     words = "还有 5 天回收，因为已 25 天没有跟进"
+    assert Rulebook().outlooks([customer])[customer.pk].brief == "还有 5 天"
     browser = browse(seller)
     page = browser.get(url("changelist", model="customer"), {"sea": "soon"})
     assert words in page.content.decode() and list(page.context["cl"].result_list) == [customer]
