@@ -7,7 +7,6 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 
 from crm.admin.actions import answered, ask
 from crm.admin.base import ModelAdmin, TabularInline, action, display
@@ -59,7 +58,9 @@ class SeaCustomerAdmin(ProjectionAdmin):
 
     @display(description="进入公海", ordering="owned_since")
     def in_sea_since(self, obj):
-        return f"{timezone.localtime(obj.owned_since):%Y-%m-%d}（{timesince(obj.owned_since, depth=1)}前）"
+        day = timezone.localdate(obj.owned_since)
+        days = (timezone.localdate() - day).days
+        return f"{day:%Y-%m-%d}（{f'{days} 天前' if days else '今天'}）"
 
     def get_actions(self, request):
         found = super().get_actions(request)
@@ -400,11 +401,9 @@ class PoolRuleAdmin(ModelAdmin):
         "scope",
         "follow_days",
         "deal_days",
-        "warn_days",
         "owner_limit",
         "daily_limit",
         "wait_days",
-        "hold_hours",
         "protect_limit",
         "claim_stage",
     ]

@@ -37,7 +37,7 @@ def write(story) -> int:
     periods = []
     for customer in story.customers:
         if customer.owned_since != customer.created_at:
-            periods += (_hands if customer.owner else _fall)(customer, random, story)
+            periods += _hands(customer, random, story) if customer.owner else _fall(customer, random, story)
     demo.create(periods)
     top = story.dictionary["level", "S"]
     if not PoolRule.objects.filter(level=top).exists():
@@ -77,7 +77,8 @@ def _fall(customer, random, story):
 def _hands(customer, random, story):
     """Another's first, then some days in the sea until the present owner claimed it."""
     others = [user for user in _colleagues(customer, story) if user != customer.owner] or [customer.owner]
-    former, middle = random.choice(others), customer.created_at + (customer.owned_since - customer.created_at) * 0.9
+    former, stay = random.choice(others), (customer.owned_since - customer.created_at).days // 10
+    middle = story.demo.moment(random, (customer.owned_since - timedelta(days=stay + 1)).date())
     return [
         _period(
             customer,
