@@ -17,7 +17,7 @@ from django.utils.dateparse import parse_datetime
 
 from crm import actor, audit, ownership, search
 from crm.fields import KeyField, MultiChoiceField
-from crm.models import BusinessLog, Operation
+from crm.models import BusinessLog, Operation, User
 from crm.policies import OwnedPolicy, policy_for
 
 try:
@@ -119,9 +119,11 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
             row["updated_by_id"] = user.pk
     ids = [row["id"] for row in rows]
     with transaction.atomic():
+        moved = _moved(model, rows, changes)
+        _announce_owners(model, moved, remark)
         write_rows(model, list(model._meta.concrete_fields), rows, replace=True)
         _write_m2m(model, rows, m2m, replace=True)
-        _move_grants(model, rows, changes)
+        _move_grants(model, moved)
         _derive_versions(model, ids, "~")
         _log(model, operation, rows, _logged(changes), remark)
         search.refresh(model, ids)
@@ -413,12 +415,32 @@ def _derive_grants(model, rows):
     )
 
 
-def _move_grants(model, rows, changes):
-    """Where the owner changes, the former one keeps no right and the new one gets those of an owner."""
-    policy = policy_for(model)
-    moved = [(row, change["owner"][0]) for row, change in zip(rows, changes, strict=True) if "owner" in change]
-    if not moved or not isinstance(policy, OwnedPolicy):
+def _moved(model, rows, changes) -> list:
+    """``[(row, id of the former owner)]`` of the rows that change hands."""
+    if not isinstance(policy_for(model), OwnedPolicy):
+        return []
+    return [(row, change["owner"][0]) for row, change in zip(rows, changes, strict=True) if "owner" in change]
+
+
+def _announce_owners(model, moved, reason):
+    """What ``ownership.set_owner`` does for one: hooks see the record with its former owner, and may set columns."""
+    if not moved:
         return
+    stored = model._base_manager.in_bulk([row["id"] for row, _ in moved])
+    people = User.objects.in_bulk([row["owner_id"] for row, _ in moved if row["owner_id"]])
+    for row, _ in moved:
+        obj = stored[row["id"]]
+        answers = ownership.changing.ask(obj, people.get(row["owner_id"]), reason=reason, how="")
+        for name in (name for names in answers.values() for name in names):
+            attname = model._meta.get_field(name).attname
+            row[attname] = getattr(obj, attname)
+
+
+def _move_grants(model, moved):
+    """The former owner keeps no right and the new one gets those of an owner."""
+    if not moved:
+        return
+    policy = policy_for(model)
     for row, former in moved:
         policy.grants.objects.filter(content_object_id=row["id"], user_id__in=[former, row["owner_id"]]).delete()
     _derive_grants(model, [row for row, _ in moved])

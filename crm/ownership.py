@@ -10,6 +10,11 @@ from django.db import models, transaction
 from crm import actor, audit
 from crm.models.audit import Operation
 from crm.policies import GRANTED_ACTIONS, OwnedPolicy, policy_for, registered
+from crm.registries import Registry
+
+# told of every change of owner in its transaction, while ``obj`` still has the former one:
+# ``hook(obj, owner, reason=, how=)`` gives the names of further fields that it has set on ``obj``, or None
+changing = Registry("before a change of owner")
 
 LEVELS = {"view": "只读", "change": "可编辑"}
 _LEVEL_ACTIONS = {"view": ("view",), "change": ("view", "change")}
@@ -53,10 +58,11 @@ def grant_owner(obj):
         _grant(obj, obj.owner_id, GRANTED_ACTIONS)
 
 
-def set_owner(obj, owner, *, by, reason="") -> None:
+def set_owner(obj, owner, *, by, reason="", how="") -> None:
     """Make ``owner`` (or nobody, None) the owner of ``obj``; the former owner keeps no right to it.
 
     ``by`` needs the permission "assign" on the record; None is the system. A disabled user cannot become owner.
+    ``how`` is a word of the model for the kind of change, passed on to ``changing``.
     Raises PermissionDenied, OwnershipError.
     """
     policy = policy_for(type(obj))
@@ -68,10 +74,12 @@ def set_owner(obj, owner, *, by, reason="") -> None:
             raise OwnershipError(f"“{owner}”已停用，不能作为负责人。")
         if stored.owner_id == (owner.pk if owner else None):
             return
+        answers = changing.ask(stored, owner, reason=reason, how=how).values()
         policy.grants.objects.filter(content_object=stored, user_id=stored.owner_id).delete()
         stored.owner = owner
         with _allowed():
-            stored.save(update_fields=["owner"], operation=Operation.OWNERSHIP, remark=reason)
+            names = ["owner", *(name for names in answers for name in names)]
+            stored.save(update_fields=names, operation=Operation.OWNERSHIP, remark=reason)
         if owner is not None:
             policy.grants.objects.filter(content_object=stored, user=owner).delete()
             _grant(stored, owner.pk, GRANTED_ACTIONS)

@@ -6,15 +6,18 @@ class CustomersConfig(AppConfig):
     verbose_name = "客户"
 
     def ready(self):
-        from crm import setup, transitions
+        from crm import ownership, setup, transitions
         from crm.admin import home
         from customers.home import part
-        from customers.services import changes, credit, rating
+        from customers.services import changes, credit, pool, rating, rulebook
         from customers.services.lifecycle import load_stage_policies
         from customers.services.reviews import reviewed_directly
 
         home.parts.add("customers", part)
         setup.shipped.add("customers.stages", load_stage_policies)
+        setup.shipped.add("customers.sea", rulebook.load_pool_rules)
+        ownership.changing.add("customers.sea", pool.note_owner)
+        rulebook.EXEMPTIONS.add("有审批在途", rulebook.pending_approvals)
         transitions.after.add("customers.reviews", reviewed_directly)
         changes.EFFECTS.add("credit", credit.limit_effects)
         rating.RATING.add("tenure", rating.tenure)

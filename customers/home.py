@@ -14,6 +14,7 @@ from crm.admin.filters import EMPTY
 from crm.admin.home import Figure, Part, Shares, Shortcut, Table, Trend
 from crm.models import DataScope, DictionaryItem, User
 from crm.policies import policy_for
+from customers.admin.pool import sea_of, warned_of
 from customers.models import Customer, ReviewStatus
 
 DAYS = 30
@@ -37,13 +38,14 @@ def part(request) -> Part:
     if scope == DataScope.SELF:
         mine = numbers.of(user.pk)
         return Part(
-            figures=_figures(mine, "我的客户", _beside(numbers.total - mine.total), owner=user.pk),
+            figures=_figures(mine, "我的客户", _beside(numbers.total - mine.total), owner=user.pk)
+            + _sea(user, owner=user.pk),
             shares=_shares(mine, owner=user.pk),
             trends=[_trend(mine, owner=user.pk)],
             shortcuts=_shortcuts(request),
         )
     return Part(
-        figures=_figures(numbers, "全部客户" if scope == DataScope.ALL else "团队客户"),
+        figures=_figures(numbers, "全部客户" if scope == DataScope.ALL else "团队客户") + _sea(user),
         shares=_shares(numbers),
         trends=[_trend(numbers)],
         tables=_team(numbers),
@@ -114,6 +116,13 @@ def _figures(numbers, title, note="", **only):
         Figure("待审核", reviews[waiting], _list(review_status=waiting, **only)),
         Figure("审核未通过", reviews[refused], _list(review_status=refused, **only)),
     ]
+
+
+def _sea(user, **only):
+    """What goes back to the public sea soon, and how much lies in it for whoever may look."""
+    waiting = sea_of(user)
+    note = "" if waiting is None else f"公海里有 {waiting:,} 个"
+    return [Figure("即将回收", warned_of(user, **only), _list(sea="soon", **only), note)]
 
 
 def _shares(numbers, **only):

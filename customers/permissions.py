@@ -1,8 +1,10 @@
 """Policies of the customer room and what the shipped roles may do in it."""
 
 from crm import policies
-from crm.policies import ChildPolicy
+from crm.models import DataScope
+from crm.policies import ChildPolicy, OwnedPolicy, ProjectionPolicy
 from crm.roles import allow
+from crm.text import mask_phone
 from customers.models import (
     ApiCredential,
     BankAccount,
@@ -17,8 +19,12 @@ from customers.models import (
     CustomerLink,
     CustomerPath,
     CustomerUserObjectPermission,
+    OwnershipPeriod,
+    PoolRule,
     RealCustomer,
+    RecycleBatch,
     RoleCategory,
+    SeaCustomer,
     ShippingMark,
     StagePeriod,
     StagePolicy,
@@ -27,6 +33,7 @@ from customers.models import (
 )
 from customers.services import changes
 from customers.services.categories import limits_of_roles
+from customers.services.rulebook import IN_PLAY, Rulebook
 
 
 class ControlledPolicy(ChildPolicy):
@@ -45,10 +52,43 @@ class ControlledPolicy(ChildPolicy):
         return super().may_add_to(user, root) and not changes.is_controlled(root.review_status, user)
 
 
-policies.owned(Customer, grants=CustomerUserObjectPermission)
+class CustomerPolicy(OwnedPolicy):
+    """Only owners and their managers give a customer up, or keep it from being recycled."""
+
+    rights = OwnedPolicy.rights | {"release": "delete", "protect": "delete"}
+
+
+class SeaPolicy(ProjectionPolicy):
+    """Customers without owner, as far as the rules open them to a person's department.
+
+    All of the sea is shown to whoever sees all data.
+    """
+
+    def reach(self, rows, user, action):
+        rows = rows.filter(owner=None, **IN_PLAY)
+        if user.is_superuser or (action == "view" and self.scope(user, "view") == DataScope.ALL):
+            return rows
+        return self.open_to(rows, user)
+
+    def open_to(self, rows, user):
+        closed = Rulebook().closed_to(user)
+        return rows if closed is None else rows.exclude(closed)
+
+
+policies.register(Customer, CustomerPolicy(Customer, grants=CustomerUserObjectPermission))
+policies.register(
+    SeaCustomer,
+    SeaPolicy(
+        SeaCustomer,
+        fields=["name", "short_name", "phone", "industry", "area", "level", "owned_since"],
+        masks={"phone": mask_phone},
+    ),
+)
+for model in (PoolRule, RecycleBatch):
+    policies.shared(model)
 FREE_PARTS, CONTROLLED_PARTS = (Contact, ShippingMark, CustomerLink), (BankAccount, CustomerPath)
 PARTS = FREE_PARTS + CONTROLLED_PARTS
-for model in (*FREE_PARTS, StagePeriod):
+for model in (*FREE_PARTS, StagePeriod, OwnershipPeriod):
     policies.child(model, of="customer")
 for model in CONTROLLED_PARTS:
     policies.register(model, ControlledPolicy(model, of="customer"))
@@ -94,11 +134,11 @@ policies.register(RoleCategory, RoleCategoryPolicy(RoleCategory))
 policies.ROW_LIMITS.add("categories", limits_of_roles)
 
 SELLERS = "销售 销售主管 销售总监"
-allow(SELLERS, Customer, "add change view import export share")
+allow(SELLERS, Customer, "add change view import export share release protect")
 allow("销售主管 销售总监", Customer, "assign delete")
 allow("审批人", Customer, "view review export")
 allow("客服 财务 市场 审计", Customer, "view export")
-allow("管理员", Customer, "add change delete view import export assign share review revise")
+allow("管理员", Customer, "add change delete view import export assign share review revise release protect")
 for model in PARTS:
     allow(SELLERS + " 管理员", model, "add change delete view")
     allow("审批人 审计", model, "view")
@@ -135,3 +175,11 @@ for model in CREDENTIALS:
     allow("管理员", model, "add change delete view")
     allow("审计", model, "view")
 allow("管理员", ApiCredential, "reveal")
+allow(SELLERS + " 客服 财务 市场 审批人 审计 管理员", OwnershipPeriod, "view")
+allow(SELLERS + " 管理员", SeaCustomer, "view claim")
+allow("销售主管 销售总监 市场 管理员", SeaCustomer, "view assign reveal")
+allow("客服 审计", SeaCustomer, "view")
+allow("市场 审计 销售主管 销售总监", PoolRule, "view")
+allow("管理员", PoolRule, "add change delete view")
+allow("销售总监 审计", RecycleBatch, "view")
+allow("管理员", RecycleBatch, "view undo")

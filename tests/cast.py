@@ -18,7 +18,7 @@ from crm.approvals.rows import RequestPolicy
 from crm.fields import KeyField, MultiChoiceField, PhoneField
 from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Department, Role, User
 from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, ProjectionPolicy, registered
-from customers.models import Customer
+from customers.models import Customer, PoolRule, SeaCustomer
 from sales.models import Lead, LeadPool, PooledLead
 from tests.factories import make
 
@@ -178,6 +178,7 @@ def build() -> World:
         for model in (m for m, policy in policies.items() if isinstance(policy, OwnedPolicy)):
             _own(world, model)
         _pool(world)
+        _sea(world)
         waiting = [(m, policy) for m, policy in policies.items() if isinstance(policy, ChildPolicy)]
         for model, policy in sorted(waiting, key=lambda item: item[1].path.count("__")):
             _belong(world, model, policy)
@@ -276,6 +277,34 @@ def _pool(world):
         for word in shown.values():
             world.readers[word] |= lookers
         offer = PooledLead.objects.get(pk=row.obj.pk)
+        world.rows.append(Row(offer, situation, lookers, takers, takers, shown))
+
+
+def _sea(world):
+    """Customers without owner: everybody with the right is shown their names, one only to a single department.
+
+    The telephone number and whatever else the list of the sea does not show is a canary for those people.
+    """
+    south = Department.objects.get(name="华南大区")
+    rule = make(PoolRule, category=None, departments=[south])
+    closed = make(Customer, owner=None, level=rule.level)
+    row = world.add(
+        closed,
+        "in closed sea",
+        *(EVERYWHERE & world.holders(action, Customer) for action in ("view", "change", "delete")),
+    )
+    assert row.canaries["phone"]
+    claim, look = world.holders("claim", SeaCustomer), world.holders("view", SeaCustomer)
+    inside = {"owner", "colleague", "manager", "director", "neighbour"}
+    for situation, lookers, takers in (
+        ("unowned", look, claim),
+        ("in closed sea", look & (inside | EVERYWHERE), claim & (inside | {"superuser"})),
+    ):
+        row = world.row(Customer, situation)
+        shown = {name: row.canaries[name] for name in ("name", "short_name")}
+        for word in shown.values():
+            world.readers[word] |= lookers
+        offer = SeaCustomer.objects.get(pk=row.obj.pk)
         world.rows.append(Row(offer, situation, lookers, takers, takers, shown))
 
 

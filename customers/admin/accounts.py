@@ -21,6 +21,7 @@ from customers.admin.credentials import ApiCredentialInline, CancelKeyInline
 from customers.admin.credit import CreditLimitInline, CreditPages, TemporaryRequestForm
 from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
 from customers.admin.paths import CustomerPathInline
+from customers.admin.pool import OwnershipPeriodInline, SeaFilter, SeaPages
 from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, TEMPORARY, change_kind
 from customers.models import Customer, CustomerCategory, RealCustomer, ReviewStatus, Tag
 from customers.resources.accounts import CustomerResource, RealCustomerResource
@@ -39,7 +40,7 @@ class ReviewForm(ReasonForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
+class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
     nav_icon, nav_order, in_palette = "apartment", 10, True
     head_labels = ("level_name", "stage_name", "review_name", "deal_name")
     empty_hint = "可以新建一个，也可以用右上角的“导入”把现有的 Excel 名单导进来。"
@@ -52,6 +53,7 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         "review_name",
         "deal_name",
         "owner",
+        "sea_outlook",
         "phone",
         "updated_at",
         "industry",
@@ -72,6 +74,7 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         ("categories", SharedFilter),
         ("business_types", MultiChoiceFilter),
         ("is_closed", ChoiceFilter),
+        SeaFilter,
         ("created_at", RangeDateTimeFilter),
     ]
     search_fields = ["name", "short_name", "code", "phone", "contacts__mobile"]
@@ -88,6 +91,7 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         ApiCredentialInline,
         CancelKeyInline,
         StagePeriodInline,
+        OwnershipPeriodInline,
     ]
     asks = {
         REVIEW.code: ReviewForm,
@@ -96,7 +100,7 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         DELETION.code: ReasonForm,
     }
     restore_kind = CHANGE
-    actions = ["approve_selected"]
+    actions = ["approve_selected", "release_selected"]
     fieldsets = [
         (
             "基本资料",
@@ -150,6 +154,8 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
                     ("is_enabled", "is_closed"),
                     ("stage_since", "change_status"),
                     ("version_no", "dwell"),
+                    ("owned_since", "protected_until"),
+                    ("last_followed_at", "last_deal_at"),
                     ("created_by", "created_at"),
                     ("updated_by", "updated_at"),
                 ],
@@ -161,6 +167,10 @@ class CustomerAdmin(CreditPages, ProposesMixin, ModelAdmin):
         "change_status",
         "version_no",
         "dwell",
+        "owned_since",
+        "protected_until",
+        "last_followed_at",
+        "last_deal_at",
         "created_by",
         "created_at",
         "updated_by",

@@ -9,7 +9,7 @@ from crm import actor, numbering, ownership, text, transitions
 from crm.demo import BATCH, HISTORY_DAYS, Demo, builders, desk
 from crm.models import Company, Department, DictionaryItem, Operation, User
 from crm.policies import GRANTED_ACTIONS
-from customers.demo import credit, papers, words
+from customers.demo import credit, papers, sea, words
 from customers.demo.requests import write_requests
 from customers.models import (
     BUSINESS_TYPES,
@@ -78,6 +78,7 @@ def build_customers(demo: Demo) -> dict[str, int]:
         "真实客户": len(story.real_customers),
         **credit.Credit(story).write(),
     }
+    counts["归属记录"] = sea.write(story)
     story.share()
     demo.recent += [story.live_today, papers.add_papers]
     return counts
@@ -209,11 +210,14 @@ class Story:
             credit_rating=self.random.randint(2, 5) if deal != DealStatus.POTENTIAL else None,
             remark=self.random.choice(REMARKS) if self.chance(0.2) else "",
             owner=None if unowned else seller,
+            owned_since=created_at,
+            stage_since=created_at,
             created_at=created_at,
             created_by=self.people["lintao"] if unowned and self.chance(0.3) else seller,
         )
         if not profile.is_person:
             self._add_company_data(customer, profile)
+        sea.place(customer, age, self.random, self.demo)
         return customer
 
     def _states(self, age):

@@ -26,6 +26,7 @@ from customers.models.credit import (
 )
 from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
 from customers.models.paths import CustomerPath
+from customers.models.pool import OwnerChange, OwnershipPeriod, PoolRule, RecycleBatch, SeaCustomer
 
 __all__ = [
     "BUSINESS_TYPES",
@@ -46,11 +47,16 @@ __all__ = [
     "CustomerUserObjectPermission",
     "DealStatus",
     "Kind",
+    "OwnerChange",
+    "OwnershipPeriod",
+    "PoolRule",
     "Priority",
     "RealCustomer",
+    "RecycleBatch",
     "ReservationState",
     "ReviewStatus",
     "RoleCategory",
+    "SeaCustomer",
     "Sex",
     "ShippingMark",
     "Stage",

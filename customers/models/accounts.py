@@ -192,6 +192,16 @@ class Customer(FSMModelMixin, OwnedRecord):
         "变更状态", max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.NONE, editable=False
     )
 
+    owned_since = models.DateTimeField(
+        "归属起始时间",
+        default=timezone.now,
+        editable=False,
+        help_text="现任负责人从何时起负责；没有负责人时，即进入公海的时间。",
+    )
+    protected_until = models.DateField("保护至", null=True, blank=True, editable=False, help_text="含当天；不被回收。")
+    last_followed_at = models.DateTimeField("最近跟进时间", null=True, blank=True, editable=False)
+    last_deal_at = models.DateTimeField("最近成交时间", null=True, blank=True, editable=False)
+
     phone = PhoneField("联系电话")
     phone_key = KeyField(source="phone", normalize=text.phone_key, max_length=40, db_index=True)
     fax = PhoneField("传真")
@@ -244,7 +254,7 @@ class Customer(FSMModelMixin, OwnedRecord):
 
     history = Versions(m2m_fields=[categories, tags])
     business_source = BusinessSource.CUSTOMER
-    audit_exclude = ("change_status", "stage_since")
+    audit_exclude = ("change_status", "stage_since", "owned_since", "last_followed_at", "last_deal_at")
 
     class Meta(OwnedRecord.Meta):
         verbose_name = verbose_name_plural = "客户"
@@ -253,6 +263,8 @@ class Customer(FSMModelMixin, OwnedRecord):
         permissions = [
             ("assign_customer", "分配客户"),
             ("share_customer", "共享客户"),
+            ("release_customer", "退回公海"),
+            ("protect_customer", "保护客户"),
             ("review_customer", "审核客户"),
             ("revise_customer", "直接修改已审核客户"),
         ]
@@ -262,6 +274,7 @@ class Customer(FSMModelMixin, OwnedRecord):
             models.Index(fields=["deal_status", "is_valid"], name="customer_deal"),
             models.Index(fields=["review_status", "is_valid"], name="customer_review"),
             models.Index(fields=["stage", "is_valid"], name="customer_stage"),
+            models.Index(fields=["owner", "owned_since"], name="customer_owned_since"),
         ]
 
     def __str__(self):
@@ -270,6 +283,11 @@ class Customer(FSMModelMixin, OwnedRecord):
     @property
     def business_no(self):
         return self.code
+
+    @property
+    def sea_since(self):
+        """When the customer fell into the public sea, which is where it is while it has no owner."""
+        return self.owned_since if self.owner_id is None else None
 
     def clean(self):
         super().clean()

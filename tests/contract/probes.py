@@ -301,8 +301,9 @@ class Visitor:
                             self.note(f"POST {page.name} changes", f"{row}")
 
     def _may_by_page(self, page, row) -> bool:
-        """Whether he may do this to a record that he may not edit: remove it, or say who works on it."""
-        who = {"delete": row.delete, "owner": row.assign, "release": row.assign}
+        """Whether he may do this to a record that he may not edit: remove or undo it, or say who works on it."""
+        undo = self.world.holders("undo", self.model)
+        who = {"delete": row.delete, "owner": row.assign, "release": row.assign, "undo": undo}
         return self.name in who.get(page.name, ())
 
     @property

@@ -10,7 +10,7 @@ from customers.models import Contact, Customer, CustomerCategory, CustomerUserOb
 
 pytestmark = pytest.mark.django_db
 
-STAMPS = {"id", "created_at", "updated_at", "stage_since"}
+STAMPS = {"id", "created_at", "updated_at", "stage_since", "owned_since"}
 STAMPS |= {"history_id", "history_date", "m2m_history_id", "object_id", "root_id"}
 
 
