@@ -1,1 +1,1 @@
-from customers.admin import accounts, attachments, categories, contacts, credentials, credit, paths  # noqa: F401
+from customers.admin import accounts, attachments, categories, contacts, credentials, credit, interactions, paths  # noqa: F401

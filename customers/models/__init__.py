@@ -24,6 +24,7 @@ from customers.models.credit import (
     ReservationState,
     TemporaryCredit,
 )
+from customers.models.interactions import Interaction, VisitPlan, VisitStatus
 from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
 from customers.models.paths import CustomerPath
 
@@ -45,6 +46,7 @@ __all__ = [
     "CustomerPath",
     "CustomerUserObjectPermission",
     "DealStatus",
+    "Interaction",
     "Kind",
     "Priority",
     "RealCustomer",
@@ -59,4 +61,6 @@ __all__ = [
     "Stars",
     "Tag",
     "TemporaryCredit",
+    "VisitPlan",
+    "VisitStatus",
 ]
