@@ -29,11 +29,11 @@ class InteractionAdmin(QuickAddMixin, ModelAdmin):
             {
                 "fields": [
                     ("customer", "contact"),
-                    ("time", "type"),
-                    ("tag", "author"),
+                    "time",
+                    ("type", "tag"),
                     "overview",
                     "content",
-                    "address",
+                    ("address", "author"),
                     "remark",
                     "is_closed",
                 ]
@@ -63,8 +63,9 @@ class VisitPlanAdmin(QuickAddMixin, ModelAdmin):
             {
                 "fields": [
                     ("customer", "contact"),
-                    ("time", "address"),
+                    "time",
                     "purpose",
+                    "address",
                     "materials",
                     "participants",
                     "remark",

@@ -33,10 +33,11 @@ class FollowUpAdmin(QuickAddMixin, ModelAdmin):
             {
                 "fields": [
                     ("lead", "customer"),
-                    ("time", "type"),
+                    "time",
+                    ("type", "author"),
                     "content",
-                    ("next_time", "next_content"),
-                    "author",
+                    "next_time",
+                    "next_content",
                     "remark",
                     "is_closed",
                 ]
