@@ -14,9 +14,11 @@ class CrmConfig(AppConfig):
 
     def ready(self):
         from crm import checks, files  # noqa: F401
+        from crm.admin import agenda, home
         from crm.jobs.schedule import sync_schedules
         from crm.setup import after_migrate
 
+        home.parts.add("agenda", agenda.part)
         autodiscover_modules("permissions", "approvals", "background", "search")
         post_migrate.connect(after_migrate, dispatch_uid="crm.setup")
         post_migrate.connect(sync_schedules, sender=self, dispatch_uid="crm.jobs")

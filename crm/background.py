@@ -1,6 +1,7 @@
-"""Background work of the kernel: the three steps of an import, large exports, and what is cleared at night."""
+"""Background work of the kernel: the three steps of an import, large exports, what is cleared at night and
+of what people are reminded in the morning."""
 
-from crm import retention  # noqa: F401
+from crm import agenda, retention  # noqa: F401
 from crm.attachments import background  # noqa: F401
 from crm.excel.apply import run_apply, run_undo
 from crm.excel.check import run_check

@@ -18,7 +18,7 @@ from django.utils.dateparse import parse_datetime
 from crm import actor, audit, ownership, search
 from crm.fields import KeyField, MultiChoiceField
 from crm.models import BusinessLog, Operation, User
-from crm.policies import OwnedPolicy, policy_for
+from crm.policies import ChildPolicy, OwnedPolicy, policy_for
 
 try:
     from MySQLdb._mysql import string_literal
@@ -92,6 +92,7 @@ class Insertion:
             _derive_grants(model, rows)
             _log(model, Operation.CREATE, rows, self.logged or _logged(self.changes), remark)
             search.refresh(model, ids)
+            _settle(model, rows)
         return ids
 
     def _log_m2m(self):
@@ -127,6 +128,7 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
         _derive_versions(model, ids, "~")
         _log(model, operation, rows, _logged(changes), remark)
         search.refresh(model, ids)
+        _settle(model, rows)
 
 
 def delete(model, rows, *, remark="") -> None:
@@ -149,6 +151,13 @@ def delete(model, rows, *, remark="") -> None:
             through._base_manager.filter(**{f"{field.m2m_field_name()}__in": ids}).delete()
         model._base_manager.filter(pk__in=ids)._raw_delete(connection.alias)
         search.forget(model, rows)
+        _settle(model, rows)
+
+
+def _settle(model, rows):
+    """A model whose rows are summed up on other records says how, as its ``save`` does it: ``settle_rows(rows)``."""
+    if settle := getattr(model, "settle_rows", None):
+        settle(rows)
 
 
 def stored_rows(model, ids, *, lock=False) -> dict[int, dict]:
@@ -455,15 +464,15 @@ def _log(model, operation, rows, logged, remark):
     """Log entries of the chunk. ``str()`` and ``business_no`` of the model are asked over the bare row."""
     context = actor.current()
     policy = policy_for(model)
-    root_path = getattr(policy, "path", None)
-    root_model = policy.root_policy.model if root_path else model if isinstance(policy, OwnedPolicy) else None
+    itself = (audit.content_type_id(model), True) if isinstance(policy, OwnedPolicy) else (None, False)
+    roots = {
+        path: root.model._base_manager.in_bulk({row[f"{path}_id"] for row in rows} - {None})
+        for path, root in (policy.roots if isinstance(policy, ChildPolicy) else {}).items()
+    }
     number = model.__dict__.get("business_no") or getattr(model, "business_no", None)
-    roots = root_model._base_manager.in_bulk({row[f"{root_path}_id"] for row in rows}) if root_path else {}
-    root_column = f"{root_path}_id" if root_path else "id"
     same = {
         "content_type_id": audit.content_type_id(model),
         "business_source": getattr(model, "business_source", 0),
-        "root_type_id": audit.content_type_id(root_model) if root_model else None,
         "operation": int(operation),
         "user_id": context.user.pk if context.user else None,
         "user_name": str(context.user or "系统")[:100],
@@ -474,15 +483,20 @@ def _log(model, operation, rows, logged, remark):
     }
     own = []
     for row in rows:
-        bare = Bare(row)
-        if root_path:
-            setattr(bare, root_path, roots[row[root_column]])
+        bare, (root_type, is_root) = Bare(row), itself
+        root_id = row["id"] if is_root else None
+        for path, found in roots.items():
+            root = found.get(row[f"{path}_id"])
+            setattr(bare, path, root)
+            if root is not None:
+                root_type, root_id = audit.content_type_id(type(root)), root.pk
         own.append(
             {
                 "object_id": row["id"],
                 "object_repr": str(model.__str__(bare))[:200],
                 "business_no": str(number.fget(bare) if number else "")[:64],
-                "root_id": row[root_column] if root_model else None,
+                "root_type_id": root_type,
+                "root_id": root_id,
                 "version": row["lock_version"],
             }
         )

@@ -244,13 +244,18 @@ class OwnedPolicy(Policy):
 
     def restrict(self, rows, user, action, path="") -> QuerySet:
         """``rows`` reduced to those whose owned record (at ``path``) is within the reach of ``user``."""
+        extent = self.extent(user, action, path)
+        return rows.none() if extent is None else rows.filter(extent)
+
+    def extent(self, user, action, path="") -> Q | None:
+        """What makes a row one whose owned record (at ``path``) is within the reach of ``user``; None: nothing does."""
         from crm.models import DataScope
 
         free, narrowed = self.reaches(user, action)
         if free is None:
-            return rows.none()
+            return None
         if free == DataScope.ALL:
-            return rows
+            return Q()
         reach = self.within(user, free, action, path)
         key, prefix = (f"{path}_id", f"{path}__") if path else ("pk", "")
         for scope, limits in narrowed:
@@ -260,7 +265,7 @@ class OwnedPolicy(Policy):
             if scope != DataScope.ALL:
                 inside &= Q(**{f"{prefix}owner_id__in": members_in_scope(user, scope)})
             reach |= inside
-        return rows.filter(reach)
+        return reach
 
     def within(self, user, scope, action, path="") -> Q:
         """What ``scope``, one narrower than all, reaches. A subclass may let more people in."""
@@ -301,9 +306,17 @@ class ChildPolicy(Policy):
         self.path, self.writes_with = of, writes_with
 
     @property
+    def roots(self) -> dict[str, OwnedPolicy]:
+        """``{path: policy}`` of the records that one of these may belong to."""
+        return {self.path: self._policy_at(self.path)}
+
+    @property
     def root_policy(self) -> OwnedPolicy:
+        return self.roots[self.path]
+
+    def _policy_at(self, path) -> OwnedPolicy:
         model = self.model
-        for step in self.path.split("__"):
+        for step in path.split("__"):
             model = model._meta.get_field(step).related_model
         return policy_for(model)
 
@@ -316,12 +329,54 @@ class ChildPolicy(Policy):
 
     def may_add_to(self, user, root) -> bool:
         """Whether ``user`` may add one of these to ``root``."""
-        return self.allows(user, "add") and self.root_policy.may(user, self.writes_with, root)
+        return self.allows(user, "add") and policy_for(type(root)).may(user, self.writes_with, root)
 
     def root_of(self, instance):
         for step in self.path.split("__"):
             instance = getattr(instance, step)
         return instance
+
+    def root_for(self, user, instance):
+        """The record that ``instance`` belongs to as ``user`` may see it, or None."""
+        return self.root_of(instance)
+
+
+class EitherPolicy(ChildPolicy):
+    """Records that belong to one of several kinds of roots: exactly one of the foreign keys ``of`` is set.
+
+    ``also_read`` are paths to further records whose readers may read them: the customer that a lead has become.
+    """
+
+    def __init__(self, model, *, of, also_read=(), **options):
+        super().__init__(model, of=of[0], **options)
+        self.paths, self.also_read = tuple(of), tuple(also_read)
+
+    @property
+    def roots(self):
+        return {path: self._policy_at(path) for path in self.paths}
+
+    def visible_to(self, user, action="view"):
+        if not self.allows(user, action):
+            return self.model._default_manager.none()
+        reads = action in ("view", "export")
+        reach = Q(pk__in=[])
+        for path in self.paths + (self.also_read if reads else ()):
+            extent = self._policy_at(path).extent(user, "view" if reads else self.writes_with, path)
+            if extent is not None:
+                reach |= Q(**{f"{path}__is_valid": True}) & extent
+        return self.rows().filter(reach)
+
+    def root_of(self, instance):
+        return next((root for path in self.paths if (root := getattr(instance, path)) is not None), None)
+
+    def root_for(self, user, instance):
+        for path in self.paths + self.also_read:
+            root = instance
+            for step in path.split("__"):
+                root = getattr(root, step) if root is not None else None
+            if root is not None and policy_for(type(root)).may(user, "view", root):
+                return root
+        return None
 
 
 class ProjectionPolicy(Policy):
@@ -384,7 +439,7 @@ class LogPolicy(Policy):
         parts = [
             audit.content_type_id(model)
             for model, part in _registry.items()
-            if isinstance(part, ChildPolicy) and part.root_policy is policy and part.allows(user, "view")
+            if isinstance(part, ChildPolicy) and policy in part.roots.values() and part.allows(user, "view")
         ]
         root = audit.content_type_id(policy.model)
         about = Q(root_type_id=root, content_type_id__in=[root, *parts])

@@ -2,7 +2,8 @@
 
 A transition is a method of the model under ``django_fsm.transition`` with
 ``custom={"label": "通过", "action": "review", "needs_reason": True, "style": "primary"}``: ``action`` is what the
-policy is asked, ``needs_reason`` makes a reason compulsory, ``reason_field`` keeps it on the record as well,
+policy is asked, ``needs_reason`` makes a reason compulsory (called
+``reason_label``, of up to ``reason_max`` characters), ``reason_field`` keeps it on the record as well,
 ``not_own`` keeps people from deciding on what they entered or own themselves, ``page`` names the admin page on which
 the change is made instead of at the press of a button. A transition without an ``action`` is a step of a service and
 runs from there alone.
@@ -23,6 +24,10 @@ from crm.registries import Registry
 after = Registry("after a transition")
 
 
+REASON_MAX = 255
+DETAILS = ("needs_reason", "style", "page", "reason_label", "reason_max")
+
+
 class TransitionRefused(ValueError):
     """The change is not possible in the present state, or lacks its reason."""
 
@@ -34,6 +39,8 @@ class Button:
     needs_reason: bool = False
     style: str = "default"
     page: str = ""
+    reason_label: str = "原因"
+    reason_max: int = REASON_MAX
 
 
 def declared(model) -> dict[str, object]:
@@ -58,7 +65,7 @@ def available(obj, user) -> list[Button]:
         if custom.get("not_own") and _own(obj, user):
             continue
         if not any(button.name == name for button in buttons):
-            details = {key: custom[key] for key in ("needs_reason", "style", "page") if key in custom}
+            details = {key: custom[key] for key in DETAILS if key in custom}
             buttons.append(Button(name, custom["label"], **details))
     return buttons
 
@@ -78,7 +85,10 @@ def run(obj, name, *, by, reason="", **details):
         if by is not None and transition.custom.get("not_own") and _own(stored, by):
             raise TransitionRefused(f"不能对自己录入或负责的记录“{transition.custom['label']}”，请由其他人处理。")
         if transition.custom.get("needs_reason") and not reason.strip():
-            raise TransitionRefused(f"“{transition.custom['label']}”需要填写原因。")
+            wanted = transition.custom.get("reason_label", "原因")
+            raise TransitionRefused(f"“{transition.custom['label']}”需要填写{wanted}。")
+        if len(reason.strip()) > (most := transition.custom.get("reason_max", REASON_MAX)):
+            raise TransitionRefused(f"“{transition.custom['label']}”填写的内容太长，最多 {most} 个字。")
         try:
             getattr(stored, name)(**details)
         except TransitionNotAllowed as error:
@@ -87,7 +97,7 @@ def run(obj, name, *, by, reason="", **details):
             ) from error
         if field := transition.custom.get("reason_field"):
             setattr(stored, field, reason.strip())
-        stored.save(operation=Operation.TRANSITION, remark=reason.strip() or transition.custom["label"])
+        stored.save(operation=Operation.TRANSITION, remark=reason.strip()[:255] or transition.custom["label"])
         for _, hook in after:
             hook(stored, name, by)
     return stored

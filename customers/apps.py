@@ -6,14 +6,19 @@ class CustomersConfig(AppConfig):
     verbose_name = "客户"
 
     def ready(self):
+        from crm import agenda as crm_agenda
         from crm import ownership, setup, transitions
         from crm.admin import home
+        from customers import activity, agenda
         from customers.home import part
         from customers.services import changes, credit, pool, rating, rulebook
         from customers.services.lifecycle import load_stage_policies
         from customers.services.reviews import reviewed_directly
 
         home.parts.add("customers", part)
+        activity.SOURCES.add("interactions", activity.interactions)
+        activity.SOURCES.add("visits", activity.visits)
+        crm_agenda.SOURCES.add("visits", agenda.Visits())
         setup.shipped.add("customers.stages", load_stage_policies)
         setup.shipped.add("customers.sea", rulebook.load_pool_rules)
         ownership.changing.add("customers.sea", pool.note_owner)

@@ -19,6 +19,7 @@ from customers.models import (
     CustomerLink,
     CustomerPath,
     CustomerUserObjectPermission,
+    Interaction,
     OwnershipPeriod,
     PoolRule,
     RealCustomer,
@@ -30,6 +31,7 @@ from customers.models import (
     StagePolicy,
     Tag,
     TemporaryCredit,
+    VisitPlan,
 )
 from customers.services import changes
 from customers.services.categories import limits_of_roles
@@ -95,6 +97,9 @@ for model in CONTROLLED_PARTS:
 CREDENTIALS = (ApiCredential, CancelKey)
 for model in (CustomerAttachment, *CREDENTIALS):
     policies.child(model, of="customer")
+ACTIVITIES = (Interaction, VisitPlan)
+for model in ACTIVITIES:
+    policies.child(model, of="customer")
 SHARED = (RealCustomer, CustomerCategory, Tag)
 policies.shared(StagePolicy)
 for model in SHARED:
@@ -147,6 +152,10 @@ for model in (Contact, BankAccount, ShippingMark, CustomerPath):
     allow("审批人 审计", model, "export")
 for model in (Contact, ShippingMark):
     allow("客服 财务 市场", model, "view")
+for model in ACTIVITIES:
+    allow(SELLERS + " 管理员", model, "add change delete view import export")
+    allow("客服 市场 审批人", model, "view")
+    allow("审计", model, "view export")
 allow("财务", BankAccount, "view")
 allow("财务", CustomerPath, "view export")
 allow(SELLERS, CreditLimit, "add change delete view")

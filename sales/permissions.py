@@ -3,7 +3,7 @@
 from crm import policies
 from crm.roles import allow
 from crm.text import mask_phone
-from sales.models import DevelopmentPlan, Lead, LeadEnquiry, LeadPool, LeadUserObjectPermission, PooledLead
+from sales.models import DevelopmentPlan, FollowUp, Lead, LeadEnquiry, LeadPool, LeadUserObjectPermission, PooledLead
 from sales.policies import LeadPolicy, LeadPoolPolicy, PooledLeadPolicy
 
 policies.register(LeadPool, LeadPoolPolicy(LeadPool))
@@ -18,6 +18,7 @@ policies.register(
 )
 for model in (DevelopmentPlan, LeadEnquiry):
     policies.child(model, of="lead")
+policies.register(FollowUp, policies.EitherPolicy(FollowUp, of=("lead", "customer"), also_read=("lead__customer",)))
 
 SELLERS = "销售 销售主管 销售总监"
 allow(SELLERS, Lead, "add change view import export share release convert")
@@ -34,3 +35,7 @@ allow("市场 管理员", LeadPool, "add change delete view")
 allow(SELLERS + " 市场 管理员", DevelopmentPlan, "add change delete view")
 allow("客服 审批人 审计", DevelopmentPlan, "view")
 allow(SELLERS + " 市场 客服 审批人 审计 管理员", LeadEnquiry, "view")
+allow(SELLERS + " 管理员", FollowUp, "add change delete view import export")
+allow("市场", FollowUp, "add change view")
+allow("客服 审批人", FollowUp, "view")
+allow("审计", FollowUp, "view export")

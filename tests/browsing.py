@@ -62,3 +62,11 @@ def form_of(browser, url) -> dict:
 def posted(browser, url, **changed):
     """The answer to the form at ``url`` sent with ``changed``."""
     return browser.post(url, {**form_of(browser, url), "_save": "1", **changed})
+
+
+def listed(response, link):
+    """How many things stand on the page that ``link`` opens: rows of a list, or what is due today."""
+    context = response.context_data
+    if "cl" in context:
+        return context["cl"].result_count
+    return len(context["overdue"]) + (0 if link.endswith("#overdue") else len(context["coming"]))

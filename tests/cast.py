@@ -310,24 +310,40 @@ def _sea(world):
 
 def _belong(world, model, policy):
     """Children of each owned record; their other links lead to a record in other hands."""
-    step, *_ = policy.path.split("__")
+    for path, root_policy in policy.roots.items():
+        _belong_at(world, model, policy, path, root_policy.model)
+
+
+def _belong_at(world, model, policy, path, root):
+    step, *_ = path.split("__")
     parent_model = model._meta.get_field(step).related_model
-    root = policy.root_policy.model
     for parent in world.rows_of(parent_model):
         links = {step: parent.obj}
         for column in model._meta.concrete_fields:
-            if isinstance(registered().get(column.related_model), OwnedPolicy) and column.name not in (
-                step,
-                "default_of",
-            ):
+            if column.name in policy.roots:
+                links.setdefault(column.name, None)
+            elif isinstance(registered().get(column.related_model), OwnedPolicy) and column.name != "default_of":
                 other = "elsewhere" if parent.situation == "mine" else "mine"
                 links[column.name] = world.row(column.related_model, other).obj
         top = world.row(root, parent.situation)
+        also = _read_besides(world, policy, step, parent)
         rights = [
             names & world.holders(action, model)
-            for action, names in (("view", top.view), ("change", top.change), ("delete", top.change))
+            for action, names in (("view", top.view | also), ("change", top.change), ("delete", top.change))
         ]
         world.add(make(model, **links), parent.situation, *rights)
+
+
+def _read_besides(world, policy, step, parent):
+    """Who may read what hangs on ``parent`` because of another record that it has become."""
+    found = set()
+    for path in getattr(policy, "also_read", ()):
+        first, further = path.split("__")
+        key = getattr(parent.obj, f"{further}_id", None) if first == step else None
+        if key is not None and parent.situation != "removed":
+            related = type(parent.obj)._meta.get_field(further).related_model
+            found |= next(row.view for row in world.rows_of(related) if row.obj.pk == key)
+    return found
 
 
 def _keep(world, model):

@@ -51,6 +51,7 @@ from customers.models import (
     CustomerCategory,
     CustomerLink,
     CustomerPath,
+    Interaction,
     OwnershipPeriod,
     PoolRule,
     RealCustomer,
@@ -63,8 +64,9 @@ from customers.models import (
     StagePolicy,
     Tag,
     TemporaryCredit,
+    VisitPlan,
 )
-from sales.models import DevelopmentPlan, Lead, LeadEnquiry, LeadPool, PooledLead
+from sales.models import DevelopmentPlan, FollowUp, Lead, LeadEnquiry, LeadPool, PooledLead
 
 _numbers = count(1)
 
@@ -254,8 +256,33 @@ FACTORIES = {
         "ended_at": timezone.now(),
     },
     StagePolicy: lambda n: {"stage": lapsed_stage},
+    Interaction: lambda n: {
+        "customer": one(Customer),
+        "time": timezone.now() - timedelta(hours=n),
+        "type": one(DictionaryItem, type="interaction_type"),
+        "tag": one(DictionaryItem, type="interaction_tag"),
+        "overview": f"概要{n}",
+        "content": f"会话内容{n}",
+        "author": one(User),
+    },
+    VisitPlan: lambda n: {
+        "customer": one(Customer),
+        "time": timezone.now() + timedelta(hours=n),
+        "purpose": f"拜访目的{n}",
+        "created_by": one(User),
+    },
     Tag: lambda n: {"name": f"标签{n}"},
     DevelopmentPlan: lambda n: {"lead": one(Lead), "content": f"计划{n}", "date": date(2025, 1, 1) + timedelta(days=n)},
+    FollowUp: lambda n: {
+        "lead": None,
+        "customer": one(Customer),
+        "time": timezone.now() - timedelta(hours=n),
+        "type": one(DictionaryItem, type="follow_up_type"),
+        "content": f"跟进内容{n}",
+        "next_time": timezone.now() + timedelta(hours=n),
+        "next_content": f"下次跟进内容{n}",
+        "author": one(User),
+    },
     Lead: lambda n: {
         "name": f"线索{n}",
         "phone": f"137{n:08}",

@@ -6,6 +6,7 @@ why it needs no field. `SOURCE` is the list of all columns; it stays outside the
 
 import csv
 import re
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.test import RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from crm.fields import DictionaryField, MultiChoiceField, PhoneField
 from crm.models import DictionaryItem, User
@@ -26,10 +28,12 @@ from customers.models import (
     Customer,
     CustomerCategory,
     CustomerPath,
+    Interaction,
     RealCustomer,
     ShippingMark,
+    VisitPlan,
 )
-from sales.models import DevelopmentPlan, Lead, LeadPool
+from sales.models import DevelopmentPlan, FollowUp, Lead, LeadPool
 from tests.factories import make
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +52,9 @@ FINISHED = {
     ("fastapi-crm", "crm_contact"),
     ("fastapi-crm", "crm_lead"),
     ("fastapi-crm", "crm_lead_pool"),
+    ("fastapi-crm", "crm_customer_session"),
+    ("fastapi-crm", "crm_follow_up"),
+    ("fastapi-crm", "crm_visit_plan"),
     ("eplus-crm", "CUSTOMER"),
     ("eplus-crm", "CONTACT"),
     ("eplus-crm", "BANK_ACCOUNT"),
@@ -60,6 +67,7 @@ FINISHED = {
     ("information-tracking", "contacts"),
     ("java-crm", "t_customer"),
     ("java-crm", "t_customer_linkman"),
+    ("java-crm", "t_customer_contact"),
     ("java-crm", "t_sale_chance"),
     ("java-crm", "t_cus_dev_plan"),
     ("java-crm", "t_datadic"),
@@ -226,6 +234,9 @@ FORMS = [
     Lead,
     LeadPool,
     DevelopmentPlan,
+    FollowUp,
+    Interaction,
+    VisitPlan,
 ]
 BOOKKEEPING = {"created_at", "created_by", "updated_at", "updated_by", "is_valid"}
 BY_BUTTON = {
@@ -238,6 +249,8 @@ BY_BUTTON = {
     "status",
     "assigned_at",
     "owned_since",
+    "author",
+    "summary",
 }
 
 
@@ -264,6 +277,8 @@ def sample(field):
         return field.to_python("12.34")
     if isinstance(field, models.IntegerField):
         return 42
+    if isinstance(field, models.DateTimeField):
+        return timezone.make_aware(datetime(1984, 2, 29, 9, 30))
     if isinstance(field, models.DateField):
         return field.to_python("1984-02-29")
     if isinstance(field, PhoneField):
@@ -280,6 +295,8 @@ def posted(value):
         return [posted(item) for item in value]
     if isinstance(value, bool):
         return "on" if value else None
+    if isinstance(value, datetime):
+        return value
     return str(value.pk if isinstance(value, models.Model) else value)
 
 
@@ -299,10 +316,15 @@ def test_every_mapped_value_is_written_and_read_through_the_form(model, browse):
     assert names
     fields = {name: model._meta.get_field(name) for name in names}
     values = {name: sample(field) for name, field in fields.items()}
+    if "contact" in values:
+        values["contact"] = make(Contact, customer=values["customer"])
 
     form = model_admin.get_form(request, obj, change=True)
     data = {name: form(instance=obj)[name].value() for name in form.base_fields}
     data |= {name: posted(value) for name, value in values.items()} | {"lock_version": obj.lock_version}
+    for name in [name for name, value in data.items() if isinstance(value, datetime)]:
+        moment = timezone.localtime(data.pop(name))
+        data |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": f"{moment:%H:%M:%S}"}
     for formset, _ in model_admin.get_formsets_with_inlines(request, obj):
         data |= {f"{formset.get_default_prefix()}-{part}_FORMS": 0 for part in ("TOTAL", "INITIAL")}
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[obj.pk])

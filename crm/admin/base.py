@@ -152,8 +152,8 @@ class ScopedMixin:
         related = db_field.related_model
         if related not in registered():
             return super().get_field_queryset(db, db_field, request)
-        if isinstance(self.policy, ChildPolicy) and db_field.name == self.policy.path:
-            rows = self.policy.root_policy.visible_to(request.user, self.policy.writes_with)
+        if isinstance(self.policy, ChildPolicy) and db_field.name in self.policy.roots:
+            rows = self.policy.roots[db_field.name].visible_to(request.user, self.policy.writes_with)
         else:
             rows = policy_for(related).choices_for(request.user)
         ordering = related._meta.ordering

@@ -3,11 +3,13 @@
 from django.urls import reverse
 from unfold.utils import display_for_label
 
+from crm import actor
 from crm.policies import ChildPolicy
 
 
 def context(model_admin, obj) -> dict:
-    root = model_admin.policy.root_of(obj) if isinstance(model_admin.policy, ChildPolicy) else None
+    policy, user = model_admin.policy, actor.current().user
+    root = policy.root_for(user, obj) if isinstance(policy, ChildPolicy) else None
     title, number = getattr(obj, "name", "") or str(obj), getattr(obj, "business_no", "")
     return {
         "title": title,

@@ -4,18 +4,20 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from crm import files
-from crm.admin import periodic
+from crm.admin import agenda, periodic
 
 
 def urls(site):
     return [
         path("downloads/<int:pk>/", site.admin_view(lambda request, pk: download(site, request, pk)), name="download"),
+        *agenda.urls(site),
         *periodic.urls(site),
     ]
 
 
 def in_sidebar(request):
     """``(group, title, icon, address, order)`` of the pages that stand beside the lists."""
+    yield from agenda.in_sidebar(request)
     if periodic.allowed(request):
         yield "数据与任务", "定时任务", "schedule", reverse("admin:periodic"), 30
 

@@ -23,6 +23,9 @@ class DictionaryType(models.TextChoices):
     LINK_TYPE = "link_type", "客户关联类型"
     PATH_SCENARIO = "path_scenario", "业务场景"
     SERVICE_LEVEL = "service_level", "服务标准"
+    FOLLOW_UP_TYPE = "follow_up_type", "跟进方式"
+    INTERACTION_TYPE = "interaction_type", "会话类型"
+    INTERACTION_TAG = "interaction_tag", "会话标签"
     ATTACHMENT_KIND = "attachment_kind", "附件类别"
 
 

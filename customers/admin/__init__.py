@@ -1,1 +1,11 @@
-from customers.admin import accounts, attachments, categories, contacts, credentials, credit, paths, pool  # noqa: F401
+from customers.admin import (  # noqa: F401
+    accounts,
+    attachments,
+    categories,
+    contacts,
+    credentials,
+    credit,
+    interactions,
+    paths,
+    pool,
+)

@@ -3,6 +3,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 
 from crm import approvals, jobs
+from crm.admin.agenda import due
 from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import (
     ChoiceFilter,
@@ -15,6 +16,7 @@ from crm.admin.filters import (
 from crm.admin.proposals import ProposesMixin, ReasonForm
 from crm.admin.trees import TreeAdmin
 from crm.exchange import money
+from customers import activity
 from customers.admin.attachments import CustomerAttachmentInline
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
 from customers.admin.credentials import ApiCredentialInline, CancelKeyInline
@@ -42,22 +44,26 @@ class ReviewForm(ReasonForm):
 @admin.register(Customer)
 class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
     nav_icon, nav_order, in_palette = "apartment", 10, True
+    head_template = "customers/customer_head.html"
     head_labels = ("level_name", "stage_name", "review_name", "deal_name")
     empty_hint = "可以新建一个，也可以用右上角的“导入”把现有的 Excel 名单导进来。"
     resource_class = CustomerResource
     list_display = [
         "code",
         "name",
+        "quick",
         "level_name",
         "stage_name",
+        "owner",
+        "next_step",
+        "last_followed_at",
+        "phone",
         "review_name",
         "deal_name",
-        "owner",
         "sea_outlook",
-        "phone",
-        "updated_at",
         "industry",
         "area",
+        "updated_at",
     ]
     list_display_links = ["code", "name"]
     list_select_related = ["level", "industry", "area", "owner"]
@@ -75,6 +81,8 @@ class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
         ("business_types", MultiChoiceFilter),
         ("is_closed", ChoiceFilter),
         SeaFilter,
+        ("last_followed_at", RangeDateTimeFilter),
+        ("next_follow_at", RangeDateTimeFilter),
         ("created_at", RangeDateTimeFilter),
     ]
     search_fields = ["name", "short_name", "code", "phone", "contacts__mobile"]
@@ -233,6 +241,26 @@ class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
     @display(description="各阶段停留")
     def dwell(self, obj):
         return "，".join(f"{stage} {days} 天" for stage, days in lifecycle.dwell(obj))
+
+    # --- Activity ----------------------------------------------------------------------------------------------------
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if change and obj is not None:
+            context["activity"] = activity.of_customer(obj, request.user)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    @display(description="下次跟进", ordering="next_follow_at")
+    def next_step(self, obj):
+        return due(obj.next_follow_at)
+
+    @display(description="")
+    def quick(self, obj):
+        return activity.row_links(obj)
+
+    def get_list_display(self, request):
+        """The quick additions are for those who may add at all; whether to this row, the small form says."""
+        shown = super().get_list_display(request)
+        return shown if activity.has_row_links(request.user) else [name for name in shown if name != "quick"]
 
     # --- Columns -----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from customers.models.credit import (
     ReservationState,
     TemporaryCredit,
 )
+from customers.models.interactions import Interaction, VisitPlan, VisitStatus
 from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
 from customers.models.paths import CustomerPath
 from customers.models.pool import OwnerChange, OwnershipPeriod, PoolRule, RecycleBatch, SeaCustomer
@@ -46,6 +47,7 @@ __all__ = [
     "CustomerPath",
     "CustomerUserObjectPermission",
     "DealStatus",
+    "Interaction",
     "Kind",
     "OwnerChange",
     "OwnershipPeriod",
@@ -65,4 +67,6 @@ __all__ = [
     "Stars",
     "Tag",
     "TemporaryCredit",
+    "VisitPlan",
+    "VisitStatus",
 ]

@@ -199,7 +199,7 @@ class Customer(FSMModelMixin, OwnedRecord):
         help_text="现任负责人从何时起负责；没有负责人时，即进入公海的时间。",
     )
     protected_until = models.DateField("保护至", null=True, blank=True, editable=False, help_text="含当天；不被回收。")
-    last_followed_at = models.DateTimeField("最近跟进时间", null=True, blank=True, editable=False)
+    last_followed_at = models.DateTimeField("最近跟进时间", null=True, blank=True, editable=False, db_index=True)
     last_deal_at = models.DateTimeField("最近成交时间", null=True, blank=True, editable=False)
 
     phone = PhoneField("联系电话")
@@ -252,9 +252,18 @@ class Customer(FSMModelMixin, OwnedRecord):
     satisfaction = models.PositiveSmallIntegerField("满意度", choices=Stars.choices, null=True, blank=True)
     credit_rating = models.PositiveSmallIntegerField("信用度", choices=Stars.choices, null=True, blank=True)
 
+    next_follow_at = models.DateTimeField("下次跟进时间", null=True, blank=True, editable=False, db_index=True)
+
     history = Versions(m2m_fields=[categories, tags])
     business_source = BusinessSource.CUSTOMER
-    audit_exclude = ("change_status", "stage_since", "owned_since", "last_followed_at", "last_deal_at")
+    audit_exclude = (
+        "change_status",
+        "stage_since",
+        "owned_since",
+        "last_followed_at",
+        "next_follow_at",
+        "last_deal_at",
+    )
 
     class Meta(OwnedRecord.Meta):
         verbose_name = verbose_name_plural = "客户"
@@ -270,6 +279,7 @@ class Customer(FSMModelMixin, OwnedRecord):
         ]
         indexes = [
             models.Index(fields=["owner", "id"], name="customer_owner"),
+            models.Index(fields=["owner", "next_follow_at"], name="customer_owner_next"),
             # counted from the index alone, in which rows of one value stand in the order of their ids
             models.Index(fields=["deal_status", "is_valid"], name="customer_deal"),
             models.Index(fields=["review_status", "is_valid"], name="customer_review"),

@@ -1,1 +1,1 @@
-from customers.resources import accounts, contacts, credit, paths  # noqa: F401
+from customers.resources import accounts, contacts, credit, interactions, paths  # noqa: F401

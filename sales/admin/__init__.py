@@ -1,1 +1,1 @@
-from sales.admin import leads  # noqa: F401
+from sales.admin import followups, leads  # noqa: F401

@@ -6,7 +6,9 @@ from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 
+from crm.admin import quick
 from crm.admin.actions import answered, ask
+from crm.admin.agenda import due
 from crm.admin.base import ModelAdmin, TabularInline, action, display
 from crm.admin.filters import (
     ChoiceFilter,
@@ -23,8 +25,9 @@ from crm.ownership import OwnershipError
 from crm.policies import policy_for
 from crm.transitions import TransitionRefused
 from customers.models import Customer
+from sales import activity
 from sales.admin.forms import ConversionForm, EnquiryForm, LeadForm
-from sales.models import OPEN, DevelopmentPlan, Lead, LeadEnquiry, LeadPool, PooledLead
+from sales.models import OPEN, DevelopmentPlan, FollowUp, Lead, LeadEnquiry, LeadPool, PooledLead
 from sales.resources.leads import LeadResource
 from sales.services import leads
 
@@ -98,16 +101,19 @@ class LeadEnquiryInline(TabularInline):
 class LeadAdmin(ModelAdmin):
     nav_icon, nav_order, in_palette = "person_search", 10, True
     resource_class = LeadResource
-    head_template = "sales/lead_head.html"
+    head_template = "sales/lead_page_head.html"
     head_labels = ("status_name", "intent_words")
     empty_hint = "可以新建、登记咨询，或者导入名单；别人还没有领取的线索在“待领线索”里。"
     list_display = [
         "name",
+        "quick",
         "company",
         "phone",
         "status_name",
         "intent_name",
         "owner",
+        "next_step",
+        "last_followed_at",
         "pool",
         "source",
         "enquiry_count",
@@ -120,6 +126,7 @@ class LeadAdmin(ModelAdmin):
         ("owner", OwnerFilter),
         ("source", DictionaryFilter),
         ("intent_level", ChoiceFilter),
+        ("next_follow_at", RangeDateTimeFilter),
         ("created_at", RangeDateTimeFilter),
         ("converted_at", RangeDateTimeFilter),
     ]
@@ -197,6 +204,19 @@ class LeadAdmin(ModelAdmin):
     @display(description="意向度", label=INTENT_COLORS)
     def intent_words(self, obj):
         return f"意向{obj.get_intent_level_display()}" if obj.intent_level else None
+
+    @display(description="下次跟进", ordering="next_follow_at")
+    def next_step(self, obj):
+        return due(obj.next_follow_at)
+
+    @display(description="")
+    def quick(self, obj):
+        return format_html(quick.ROW_LINK, quick.link(FollowUp, obj, "lead"), "写跟进")
+
+    def get_list_display(self, request):
+        """The quick addition is for those who may add at all; whether to this row, the small form says."""
+        shown = super().get_list_display(request)
+        return shown if policy_for(FollowUp).allows(request.user, "add") else [n for n in shown if n != "quick"]
 
     # --- Saving and owners -------------------------------------------------------------------------------------------
 
@@ -286,6 +306,7 @@ class LeadAdmin(ModelAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if change and obj is not None:
+            context["activity"] = activity.of_lead(obj, request.user)
             context["may_release"] = (
                 obj.owner_id is not None and obj.status in OPEN and self.policy.may(request.user, "release", obj)
             )

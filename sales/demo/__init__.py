@@ -9,6 +9,7 @@ from crm.models import DictionaryItem, User
 from crm.policies import GRANTED_ACTIONS
 from customers.demo import words
 from customers.models import Contact, Kind
+from sales.demo.followups import build_followups
 from sales.models import (
     DevelopmentPlan,
     IntentLevel,
@@ -78,6 +79,7 @@ def build_leads(demo: Demo) -> dict[str, int]:
 
 
 builders.add("sales", build_leads)
+builders.add("sales.followups", build_followups)
 
 
 class Story:

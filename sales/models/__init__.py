@@ -1,3 +1,4 @@
+from sales.models.followups import FollowUp
 from sales.models.leads import (
     OPEN,
     DevelopmentPlan,
@@ -14,6 +15,7 @@ from sales.models.leads import (
 __all__ = [
     "OPEN",
     "DevelopmentPlan",
+    "FollowUp",
     "IntentLevel",
     "Lead",
     "LeadEnquiry",

@@ -119,9 +119,11 @@ class Lead(FSMModelMixin, OwnedRecord):
         verbose_name="转化为客户",
     )
     converted_at = models.DateTimeField("转化时间", null=True, blank=True, editable=False)
+    last_followed_at = models.DateTimeField("最近跟进时间", null=True, blank=True, editable=False, db_index=True)
+    next_follow_at = models.DateTimeField("下次跟进时间", null=True, blank=True, editable=False, db_index=True)
 
     business_source = BusinessSource.SALES
-    audit_exclude = ("assigned_at", "enquiry_count", "last_enquiry_at")
+    audit_exclude = ("assigned_at", "enquiry_count", "last_enquiry_at", "last_followed_at", "next_follow_at")
 
     class Meta(OwnedRecord.Meta):
         verbose_name = verbose_name_plural = "线索"
@@ -136,6 +138,7 @@ class Lead(FSMModelMixin, OwnedRecord):
         indexes = [
             models.Index(fields=["pool", "status"], name="lead_pool_status"),
             models.Index(fields=["owner", "status"], name="lead_owner_status"),
+            models.Index(fields=["owner", "next_follow_at"], name="lead_owner_next"),
             models.Index(fields=["status", "id"], name="lead_status"),
         ]
 

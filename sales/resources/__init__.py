@@ -1,1 +1,1 @@
-from sales.resources import leads  # noqa: F401
+from sales.resources import followups, leads  # noqa: F401

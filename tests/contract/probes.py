@@ -35,6 +35,8 @@ from tests.cast import Row, World
 ENOUGH_FOREIGN, ENOUGH_OWN = 6, 2
 VERSIONS = {"version", "version_id"}
 RECORDS = {"object_id", "id", "object_pk"}
+# what a record says about its parts, which follows when one of them goes
+SUMMED_UP = {"last_followed_at", "next_follow_at"}
 STAMPS = {"created_by", "updated_by", "created_at", "updated_at", "lock_version"}
 
 
@@ -432,7 +434,7 @@ class Visitor:
             before = states(foreign)
             self.post("delete", self.url("delete", row.obj.pk), {"post": "yes"})
             for other, stored in states(foreign).items():
-                if stored != before[other]:
+                if any(stored.get(name) != value for name, value in before[other].items() if name not in SUMMED_UP):
                     self.note("cascade", f"deleting {row} took {other} along")
 
     def write_escalation(self, forms):

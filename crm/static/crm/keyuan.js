@@ -104,3 +104,43 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target.matches?.("select[data-submit]")) event.target.form.submit();
 });
+
+// --- A small form in a dialog: the page behind it stays; without this script the link opens the form as a page
+const QUICK = "dialog";
+
+async function openQuick(link) {
+  const url = new URL(link.href);
+  url.searchParams.set("next", location.pathname + location.search);
+  url.searchParams.set(QUICK, "1");
+  const response = await fetch(url, { credentials: "same-origin" });
+  if (!response.ok || response.redirected) return location.assign(link.href);
+  const dialog = document.createElement("dialog");
+  dialog.className = "ky-dialog";
+  dialog.innerHTML = await response.text();
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-close]")) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  dialog.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = dialog.querySelector("button.ky-primary");
+    button.disabled = true;
+    const form = new FormData(event.target);
+    form.set(QUICK, "1");
+    const answer = await fetch(event.target.action, { method: "POST", body: form, credentials: "same-origin" });
+    if (answer.status === 204) return location.reload();
+    if (answer.ok && !answer.redirected) dialog.innerHTML = await answer.text();
+    else event.target.submit();
+  });
+  dialog.showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-quick]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button || !window.HTMLDialogElement) return;
+  event.preventDefault();
+  openQuick(link);
+});
