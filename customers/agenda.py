@@ -42,3 +42,6 @@ class Visits:
             people=tuple(filter(None, people)),
             is_done=row.status == VisitStatus.DONE,
         )
+
+
+VISITS = Visits()

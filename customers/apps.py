@@ -18,7 +18,7 @@ class CustomersConfig(AppConfig):
         home.parts.add("customers", part)
         activity.SOURCES.add("interactions", activity.interactions)
         activity.SOURCES.add("visits", activity.visits)
-        crm_agenda.SOURCES.add("visits", agenda.Visits())
+        crm_agenda.SOURCES.add("visits", agenda.VISITS)
         setup.shipped.add("customers.stages", load_stage_policies)
         setup.shipped.add("customers.sea", rulebook.load_pool_rules)
         ownership.changing.add("customers.sea", pool.note_owner)

@@ -5,6 +5,7 @@ from django.db.models import Q
 from crm.agenda import Occasion
 from crm.policies import policy_for
 from customers.activity import change_url
+from customers.models import Customer
 from sales.models import OPEN, FollowUp, Lead
 
 
@@ -55,3 +56,6 @@ class NextSteps:
         ):
             found[own or through, time] = content
         return found
+
+
+OF_LEADS, OF_CUSTOMERS = NextSteps(Lead), NextSteps(Customer)

@@ -16,7 +16,7 @@ from tests.cast import CAST
 from tests.crm.excel.pipeline import checked
 from tests.factories import make
 
-EVERYTHING = {"mine", "colleagues", "neighbours", "elsewhere", "unowned"}
+EVERYTHING = {"mine", "colleagues", "neighbours", "elsewhere", "unowned", "in closed sea"}
 SEES = {
     "anonymous": set(),
     "nobody": set(),
