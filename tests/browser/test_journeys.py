@@ -103,10 +103,12 @@ def test_two_people_edit_one_customer_and_the_second_is_shown_the_others_change(
     first.open(path)
     second.open(path)
     first.page.fill("[name=phone]", "0755-99998888")
-    first.page.click("[name=_continue]")
+    with first.page.expect_navigation():
+        first.page.click("[name=_continue]")
     first.shoot("saved")
     second.page.fill("[name=short_name]", "云创")
-    second.page.click("[name=_continue]")
+    with second.page.expect_navigation():
+        second.page.click("[name=_continue]")
     text = second.page.content()
     assert "您的修改没有保存" in text and "0755-99998888" in text and "张三" in text
     second.shoot("refused")

@@ -16,7 +16,7 @@ REGISTRY = admin.site._registry
 MODELS = sorted(REGISTRY, key=lambda model: model._meta.label)
 # on MariaDB the whole cast only in `make test-full`
 ON_SQLITE = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
-ALWAYS = {"nobody", "owner", "viewer", "outsider", "administrator"}
+ALWAYS = {"owner", "viewer", "administrator"}
 # whose hands a record is in makes no difference to reference data: one of each role will do
 ONE_OF_EACH_ROLE = {"anonymous", "nobody", "owner", "manager", "director", "auditor", "administrator", "superuser"}
 
