@@ -160,7 +160,11 @@ class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
     def change_view(self, request, object_id, form_url="", extra_context=None):
         obj = self.visible_object(request, object_id)
         kind, target, user = kinds.get(obj.kind), obj.target, request.user
-        visible = policy_for(kind.model).may(user, "view", target)
+        visible = target is not None and policy_for(kind.model).may(user, "view", target)
+        gone = target is None or not getattr(target, "is_valid", True)
+        conflicts = []
+        if obj.is_pending:
+            conflicts = ["这条记录已被删除"] if gone else kind.conflicts(target, obj.values)
         registered = kind.model in self.admin_site._registry
         name = f"admin:{kind.model._meta.app_label}_{kind.model._meta.model_name}_change"
         context = {
@@ -170,9 +174,9 @@ class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
             "target": target,
             "target_url": reverse(name, args=[target.pk]) if visible and registered else "",
             "target_kind": kind.model._meta.verbose_name,
-            "sections": kind.sections(target, obj.values, user),
-            "conflicts": kind.conflicts(target, obj.values) if obj.is_pending else [],
-            "impact": kind.impact(target, obj.values, user) if obj.is_pending else [],
+            "sections": [] if target is None else kind.sections(target, obj.values, user),
+            "conflicts": conflicts,
+            "impact": kind.impact(target, obj.values, user) if obj.is_pending and not gone else [],
             "decisions": obj.decisions.select_related("user", "to_user"),
             "levels": levels(obj),
             "may_decide": engine.may_decide(obj, user),

@@ -150,12 +150,11 @@ def reject(request, *, by, digest, comment) -> ApprovalRequest:
     if not comment.strip():
         raise ApprovalRefused("驳回需要写明原因，好让申请人知道怎么改。")
     with transaction.atomic(), actor.acting(by):
-        request, kind, target = _open(request, by, digest)
+        request, kind, target = _open(request, by, digest, removed=True)
         _record(request, Action.REJECT, by, comment)
         _close_tasks(request, by)
         _finish(request, State.REJECTED)
-        kind.closed(target, request)
-        _log(target, request, f"{request} {_level_name(request)}驳回：{comment}")
+        _closed(kind, target, request, f"{request} {_level_name(request)}驳回：{comment}")
         _tell_applicant(request, f"{by}驳回了您的{request}", comment, "danger")
     return request
 
@@ -163,14 +162,13 @@ def reject(request, *, by, digest, comment) -> ApprovalRequest:
 def withdraw(request, *, by, comment="") -> ApprovalRequest:
     """The applicant takes an open request back. Raises PermissionDenied, ApprovalRefused."""
     with transaction.atomic(), actor.acting(by):
-        request, kind, target = _lock(request)
+        request, kind, target = _lock(request, removed=True)
         if request.applicant_id != by.pk:
             raise PermissionDenied("只有申请人可以撤回。")
         _record(request, Action.WITHDRAW, by, comment)
         _close_tasks(request, None)
         _finish(request, State.WITHDRAWN)
-        kind.closed(target, request)
-        _log(target, request, f"撤回{request}" + (f"：{comment}" if comment else ""))
+        _closed(kind, target, request, f"撤回{request}" + (f"：{comment}" if comment else ""))
     return request
 
 
@@ -295,18 +293,24 @@ def _locked(model, pk):
     return target
 
 
-def _lock(request):
-    """The open request with its target, both locked, the target first."""
+def _lock(request, *, removed=False):
+    """The open request with its target, both locked, the target first.
+
+    ``removed`` lets a request about a removed record (None: gone for good) be closed, which nobody could do otherwise.
+    """
     kind = kinds.get(request.kind)
-    target = _locked(kind.model, request.target_id)
+    if removed:
+        target = kind.model._base_manager.select_for_update().filter(pk=request.target_id).first()
+    else:
+        target = _locked(kind.model, request.target_id)
     stored = ApprovalRequest.objects.select_for_update().select_related("applicant").get(pk=request.pk)
     if not stored.is_pending:
         raise ApprovalRefused(f"这份审批{stored.get_state_display()}，请刷新后查看。")
     return stored, kind, target
 
 
-def _open(request, by, digest):
-    stored, kind, target = _lock(request)
+def _open(request, by, digest, *, removed=False):
+    stored, kind, target = _lock(request, removed=removed)
     if not may_decide(stored, by):
         mine = by.pk == stored.applicant_id
         raise PermissionDenied("不能审批自己的申请。" if mine else "这份审批现在不由您处理。")
@@ -338,6 +342,13 @@ def _advance(request, kind, target, by):
         [ApprovalTask(request=request, level=request.level, user=person) for person in people]
     )
     _tell_approvers(request, kind, people, "")
+
+
+def _closed(kind, target, request, remark):
+    """What a rejection or withdrawal leaves on the record, if there still is one."""
+    if target is not None:
+        kind.closed(target, request)
+        _log(target, request, remark)
 
 
 def _finish(request, state):

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
-from crm import approvals
+from crm import approvals, records
 from crm.approvals import engine, kinds
 from crm.models import (
     ApprovalLevel,
@@ -262,6 +262,24 @@ def test_who_sees_a_request(team, person):
     assert not sees(team.seller)
 
 
+@pytest.mark.parametrize("gone_for_good", [False, True])
+def test_a_request_about_a_removed_record_can_still_be_closed(team, browse, gone_for_good):
+    """It takes no effect any more, but does not stay in anybody's hands for ever."""
+    first, second = ask(team, STAGE, UP), ask(team)
+    if gone_for_good:
+        Customer._base_manager.filter(pk=team.customer.pk).delete()
+    else:
+        records.remove(team.customer, by=None)
+    with pytest.raises(approvals.ApprovalRefused, match="已被删除"):
+        agree(first, team.manager)
+    page = browse(team.manager).get(f"/crm/approvalrequest/{first.pk}/change/")
+    assert page.context["conflicts"] == ["这条记录已被删除"] and page.context["may_decide"]
+    first = approvals.reject(first, by=team.manager, digest=first.digest, comment="客户已删除")
+    second = approvals.withdraw(second, by=team.seller)
+    assert (first.state, second.state) == (State.REJECTED, State.WITHDRAWN)
+    assert not ApprovalTask.objects.filter(state=ApprovalTask.State.OPEN).exists()
+
+
 def test_decisions_are_append_only(team):
     decision = ask(team).decisions.get()
     with pytest.raises(TypeError):
@@ -358,7 +376,7 @@ def test_without_the_lock_nobody_is_told_that_he_was_late(person, monkeypatch):
     level.people.set([manager, other])
     gate = Barrier(2)
 
-    def unlocked(request):
+    def unlocked(request, **_):
         kind = kinds.get(request.kind)
         stored = ApprovalRequest.objects.select_related("applicant").get(pk=request.pk)
         gate.wait()
