@@ -19,6 +19,6 @@ class CrmConfig(AppConfig):
         from crm.setup import after_migrate
 
         home.parts.add("agenda", agenda.part)
-        autodiscover_modules("permissions", "approvals", "background", "search")
+        autodiscover_modules("permissions", "approvals", "background", "search", "legacy")
         post_migrate.connect(after_migrate, dispatch_uid="crm.setup")
         post_migrate.connect(sync_schedules, sender=self, dispatch_uid="crm.jobs")

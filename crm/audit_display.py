@@ -11,6 +11,8 @@ from django.utils.dateparse import parse_datetime
 from crm.fields import MultiChoiceField
 from crm.policies import HIDDEN_LABEL, SharedPolicy, policy_for, registered
 
+# in an import: no record on purpose, where leaving the cell blank would mean the usual one
+NOBODY, NOBODY_LABEL = 0, "（无）"
 EXTRA_LABELS = {"collaborators": "协作人"}
 
 
@@ -96,7 +98,7 @@ class Words:
         if field is None:
             return "、".join(map(str, value)) if isinstance(value, list) else str(value)
         if field.many_to_one:
-            return self._related(field.related_model, value)
+            return NOBODY_LABEL if value == NOBODY else self._related(field.related_model, value)
         if field.many_to_many:
             return "、".join(self._related(field.related_model, v) if isinstance(v, int) else str(v) for v in value)
         if isinstance(field, MultiChoiceField):

@@ -18,7 +18,7 @@ from django.utils.dateparse import parse_datetime
 from crm import actor, audit, ownership, search
 from crm.fields import KeyField, MultiChoiceField
 from crm.models import BusinessLog, Operation, User
-from crm.policies import ChildPolicy, OwnedPolicy, policy_for
+from crm.policies import ChildPolicy, OwnedPolicy, policy_for, walk
 
 try:
     from MySQLdb._mysql import string_literal
@@ -105,10 +105,11 @@ class Insertion:
                     changes[name] = [None, sorted(labels[pk] for pk in values[name])]
 
 
-def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="") -> None:
+def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="", how="") -> None:
     """Write full ``rows`` (each with id and the version that was read) over the stored ones.
 
-    ``changes`` are their ``{field: [old, new]}``, as previewed and logged. The caller has locked the rows.
+    ``changes`` are their ``{field: [old, new]}``, as previewed and logged; ``how`` tells ``ownership.changing`` what
+    kind of change an owner's is. The caller has locked the rows.
     """
     if not rows:
         return
@@ -121,7 +122,7 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
     ids = [row["id"] for row in rows]
     with transaction.atomic():
         moved = _moved(model, rows, changes)
-        _announce_owners(model, moved, remark)
+        _announce_owners(model, moved, remark, how)
         write_rows(model, list(model._meta.concrete_fields), rows, replace=True)
         _write_m2m(model, rows, m2m, replace=True)
         _move_grants(model, moved)
@@ -431,7 +432,7 @@ def _moved(model, rows, changes) -> list:
     return [(row, change["owner"][0]) for row, change in zip(rows, changes, strict=True) if "owner" in change]
 
 
-def _announce_owners(model, moved, reason):
+def _announce_owners(model, moved, reason, how):
     """What ``ownership.set_owner`` does for one: hooks see the record with its former owner, and may set columns."""
     if not moved:
         return
@@ -439,7 +440,7 @@ def _announce_owners(model, moved, reason):
     people = User.objects.in_bulk([row["owner_id"] for row, _ in moved if row["owner_id"]])
     for row, _ in moved:
         obj = stored[row["id"]]
-        answers = ownership.changing.ask(obj, people.get(row["owner_id"]), reason=reason, how="")
+        answers = ownership.changing.ask(obj, people.get(row["owner_id"]), reason=reason, how=how)
         for name in (name for names in answers.values() for name in names):
             attname = model._meta.get_field(name).attname
             row[attname] = getattr(obj, attname)
@@ -465,11 +466,8 @@ def _log(model, operation, rows, logged, remark):
     context = actor.current()
     policy = policy_for(model)
     itself = (audit.content_type_id(model), True) if isinstance(policy, OwnedPolicy) else (None, False)
-    roots = {
-        path: root.model._base_manager.in_bulk({row[f"{path}_id"] for row in rows} - {None})
-        for path, root in (policy.roots if isinstance(policy, ChildPolicy) else {}).items()
-    }
-    number = model.__dict__.get("business_no") or getattr(model, "business_no", None)
+    links = [path.partition("__") for path in (policy.roots if isinstance(policy, ChildPolicy) else ())]
+    linked = {step: _linked(model, step, beyond, rows) for step, _, beyond in links}
     same = {
         "content_type_id": audit.content_type_id(model),
         "business_source": getattr(model, "business_source", 0),
@@ -483,18 +481,18 @@ def _log(model, operation, rows, logged, remark):
     }
     own = []
     for row in rows:
-        bare, (root_type, is_root) = Bare(row), itself
+        bare, (root_type, is_root) = Bare(model, row), itself
         root_id = row["id"] if is_root else None
-        for path, found in roots.items():
-            root = found.get(row[f"{path}_id"])
-            setattr(bare, path, root)
-            if root is not None:
+        for step, _, beyond in links:
+            root = linked[step].get(row[f"{step}_id"])
+            setattr(bare, step, root)
+            if (root := walk(root, beyond)) is not None:
                 root_type, root_id = audit.content_type_id(type(root)), root.pk
         own.append(
             {
                 "object_id": row["id"],
                 "object_repr": str(model.__str__(bare))[:200],
-                "business_no": str(number.fget(bare) if number else "")[:64],
+                "business_no": str(getattr(bare, "business_no", "") or "")[:64],
                 "root_type_id": root_type,
                 "root_id": root_id,
                 "version": row["lock_version"],
@@ -506,8 +504,18 @@ def _log(model, operation, rows, logged, remark):
     _write_cells(BusinessLog, fields, [columns[f.attname] if f.attname in columns else _cells(f, own) for f in fields])
 
 
-class Bare:
-    """A row with its columns as attributes."""
+def _linked(model, step, beyond, rows) -> dict:
+    """``{id: record}`` that the foreign key ``step`` of ``rows`` leads to, with what lies ``beyond`` on the way."""
+    found = model._meta.get_field(step).related_model._base_manager.all()
+    return (found.select_related(beyond) if beyond else found).in_bulk({row[f"{step}_id"] for row in rows} - {None})
 
-    def __init__(self, row):
-        self.__dict__.update(row)
+
+class Bare:
+    """A row of ``model`` with its columns as attributes, and the model's properties over them."""
+
+    def __init__(self, model, row):
+        self.__dict__.update(row, _model=model)
+
+    def __getattr__(self, name):
+        found = getattr(self._model, name)
+        return found.fget(self) if isinstance(found, property) else found

@@ -213,6 +213,8 @@ STAFF = [  # user name, name, department, role
     ("caoyu", "曹宇", "客服部", "客服"),
     ("fengtao", "冯涛", "财务部", "财务"),
     ("dongbin", "董斌", "总经办", "审批人"),
+    ("heping", "何平", "客服部", "服务专员"),
+    ("xiaolei", "肖蕾", "客服部", "服务专员"),
 ]
 FORMER = ("lintao", "林涛", "华北销售部", "销售")
 

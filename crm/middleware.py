@@ -4,7 +4,7 @@ import ipaddress
 
 from django.conf import settings
 
-from crm import actor
+from crm import actor, trails
 
 
 def client_ip(request) -> str | None:
@@ -30,3 +30,16 @@ class ActorMiddleware:
     def __call__(self, request):
         with actor.acting(request.user if request.user.is_authenticated else None, ip=client_ip(request)):
             return self.get_response(request)
+
+
+class TrailMiddleware:
+    """What was done to records is passed on once the request has been answered, unless it failed."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if response.status_code < 400:
+            trails.pass_on(request, client_ip(request))
+        return response

@@ -15,6 +15,7 @@ from crm.models import (
     ExchangeRate,
     ImportBatch,
     Job,
+    LegacyLoad,
     Notification,
     NumberSeries,
     Role,
@@ -30,6 +31,7 @@ for model in (*SETTINGS, ApprovalPolicy, ApprovalLevel, NumberSeries, Role):
     policies.shared(model)
 for model in (ImportBatch, Job, Notification, StoredFile):
     policies.personal(model)
+policies.shared(LegacyLoad)
 policies.register(BusinessLog, policies.LogPolicy(BusinessLog))
 policies.register(ApprovalRequest, RequestPolicy(ApprovalRequest))
 
@@ -45,6 +47,8 @@ allow("管理员", User, "add change view import export")
 allow("管理员", Role, "add change delete view")
 allow("管理员", NumberSeries, "change view")
 allow("管理员", Job, "schedule")
+allow("管理员", LegacyLoad, "add view")
+allow("审计", LegacyLoad, "view")
 allow("审计", User, "view export")
 allow("审计", Role, "view")
 allow("审计 管理员", BusinessLog, "view export")

@@ -332,17 +332,22 @@ class ChildPolicy(Policy):
         return self.allows(user, "add") and policy_for(type(root)).may(user, self.writes_with, root)
 
     def root_of(self, instance):
-        for step in self.path.split("__"):
-            instance = getattr(instance, step)
-        return instance
+        return walk(instance, self.path)
 
     def root_for(self, user, instance):
         """The record that ``instance`` belongs to as ``user`` may see it, or None."""
         return self.root_of(instance)
 
 
+def walk(instance, path):
+    """What ``path`` leads to from ``instance``, None where a step leads nowhere."""
+    for step in filter(None, path.split("__")):
+        instance = getattr(instance, step) if instance is not None else None
+    return instance
+
+
 class EitherPolicy(ChildPolicy):
-    """Records that belong to one of several kinds of roots: exactly one of the foreign keys ``of`` is set.
+    """Records that belong to one of several kinds of roots: exactly one of the paths ``of`` leads to one.
 
     ``also_read`` are paths to further records whose readers may read them: the customer that a lead has become.
     """
@@ -363,17 +368,17 @@ class EitherPolicy(ChildPolicy):
         for path in self.paths + (self.also_read if reads else ()):
             extent = self._policy_at(path).extent(user, "view" if reads else self.writes_with, path)
             if extent is not None:
-                reach |= Q(**{f"{path}__is_valid": True}) & extent
+                steps = path.split("__")
+                stands = {f"{'__'.join(steps[:place])}__is_valid": True for place in range(1, len(steps) + 1)}
+                reach |= Q(**stands) & extent
         return self.rows().filter(reach)
 
     def root_of(self, instance):
-        return next((root for path in self.paths if (root := getattr(instance, path)) is not None), None)
+        return next((root for path in self.paths if (root := walk(instance, path)) is not None), None)
 
     def root_for(self, user, instance):
         for path in self.paths + self.also_read:
-            root = instance
-            for step in path.split("__"):
-                root = getattr(root, step) if root is not None else None
+            root = walk(instance, path)
             if root is not None and policy_for(type(root)).may(user, "view", root):
                 return root
         return None

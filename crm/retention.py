@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from crm.excel import files
 from crm.jobs import periodic
-from crm.models import ImportBatch, ImportRow, Job
+from crm.models import ImportBatch, ImportRow, Job, SubmittedForm
 
 CHUNK = 5000
+FORM_DAYS = 2  # so long a form of a new record may lie open and still make one only
 State = ImportBatch.State
 ABANDONED = (State.UPLOADED, State.CHECKED)
 ENDED = (State.APPLIED, State.UNDONE, State.FAILED)
@@ -64,6 +65,7 @@ def clear(run):
             Job.objects.filter(pk__in=keys).delete()
         jobs += len(keys)
     _clear_stray_files()
+    SubmittedForm.objects.filter(created_at__lt=_days_ago(FORM_DAYS)).delete()
     return {"message": f"清理了 {jobs} 个任务、{imports} 次导入的文件"}
 
 

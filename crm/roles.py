@@ -7,6 +7,7 @@ SHIPPED = {
     "销售主管": (DataScope.DEPARTMENT, "管理本部门的客户和业绩"),
     "销售总监": (DataScope.DEPARTMENT_TREE, "管理本部门及下级部门"),
     "客服": (DataScope.ALL, "处理客户服务，可查看客户"),
+    "服务专员": (DataScope.SELF, "处理分给自己的工单，客户资料只看到所需的部分"),
     "财务": (DataScope.ALL, "回款、发票与信用"),
     "市场": (DataScope.ALL, "市场活动与线索投放"),
     "审批人": (DataScope.ALL, "审批客户与合同"),

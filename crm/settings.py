@@ -57,7 +57,11 @@ INSTALLED_APPS = [
     "django_q",
     "crm.apps.CrmConfig",
     "customers.apps.CustomersConfig",
+    "customers.tracking.apps.TrackingConfig",
+    "customers.tracking.wechat.apps.WechatConfig",
     "sales.apps.SalesConfig",
+    "service.apps.ServiceConfig",
+    "reports.apps.ReportsConfig",
 ]
 
 MIDDLEWARE = [
@@ -72,6 +76,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "crm.middleware.ActorMiddleware",
+    "crm.middleware.TrailMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -120,7 +125,24 @@ def database(url_name: str, default: str) -> dict:
     return config
 
 
-DATABASES = {"default": database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'keyuan.sqlite3'}")}
+def impatient(config: dict) -> dict:
+    """A database that nobody waits for, shared with another product, which keeps its times in local time."""
+    options = config.setdefault("OPTIONS", {})
+    if config["ENGINE"].endswith("mysql"):
+        config["OPTIONS"] = {"connect_timeout": 2, "read_timeout": 5, "write_timeout": 5} | options
+    elif config["ENGINE"].endswith("sqlite3"):
+        options["timeout"] = 2
+    # a test database needs its two tables, not the history of every app
+    return config | {"TIME_ZONE": "Asia/Shanghai", "TEST": {**config.get("TEST", {}), "MIGRATE": False}}
+
+
+DATABASES = {
+    "default": database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'keyuan.sqlite3'}"),
+    "wechat": impatient(database("WECHAT_DATABASE_URL", f"sqlite:///{VAR_DIR / 'wechat.sqlite3'}")),
+}
+# {database: app} of what does not live in the default one
+DATABASE_APPS = {"wechat": "wechat"}
+DATABASE_ROUTERS = ["crm.routers.AppRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People and permissions ------------------------------------------------------------------------------------------
@@ -198,6 +220,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31536000) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "crm.errors.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -234,12 +257,28 @@ Q_CLUSTER = {
 EXPORT_IN_BACKGROUND_ABOVE = env.int("EXPORT_IN_BACKGROUND_ABOVE", default=5000)
 DOWNLOAD_DAYS = env.int("DOWNLOAD_DAYS", default=7)
 IMPORT_DAYS = env.int("IMPORT_DAYS", default=30)
+CONTRACT_WARN_DAYS = env.int("CONTRACT_WARN_DAYS", default=30)
 JOB_DAYS = env.int("JOB_DAYS", default=90)
+TRACE_DAYS = env.int("TRACE_DAYS", default=730)
+# requests a minute: of one person to the interfaces of pages, of one key to those for customers' programs
+API_USER_LIMIT = env.int("API_USER_LIMIT", default=120)
+API_KEY_LIMIT = env.int("API_KEY_LIMIT", default=120)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_MB", default=100) * 1024 * 1024
 NOTIFY_BY_EMAIL = bool(env("EMAIL_URL", default=""))
 if NOTIFY_BY_EMAIL:
     globals().update(env.email_url("EMAIL_URL"))
+# whether customers are told by e-mail too: orders to 通知邮箱, receipts and invoices to 账单邮箱
+NOTIFY_CUSTOMERS = NOTIFY_BY_EMAIL and env.bool("NOTIFY_CUSTOMERS", default=False)
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="crm@localhost")
+
+# --- Text messages (docs/sms.md) --------------------------------------------------------------------------------------
+SMS_BACKEND = env("SMS_BACKEND", default="sales.sms.console.Gateway")
+SMS_SETTLE_SECONDS = env.int("SMS_SETTLE_SECONDS", default=120)
+TENCENT_SMS_SECRET_ID = env("TENCENT_SMS_SECRET_ID", default="")
+TENCENT_SMS_SECRET_KEY = env("TENCENT_SMS_SECRET_KEY", default="")
+TENCENT_SMS_APP_ID = env("TENCENT_SMS_APP_ID", default="")
+TENCENT_SMS_REGION = env("TENCENT_SMS_REGION", default="ap-guangzhou")
+TENCENT_SMS_ENDPOINT = env("TENCENT_SMS_ENDPOINT", default="https://sms.tencentcloudapi.com")
 
 # --- Look ------------------------------------------------------------------------------------------------------------
 UNFOLD = {

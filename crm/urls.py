@@ -1,4 +1,9 @@
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("", admin.site.urls)]
+urlpatterns = [
+    path("api/", include("customers.tracking.urls")),
+    path("api/", include("sales.urls")),
+    path("api/", include("service.urls")),
+    path("", admin.site.urls),
+]

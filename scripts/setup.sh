@@ -3,7 +3,7 @@
 #   setup.sh venv             .venv with what the product needs
 #   setup.sh dev              the same, and what its tests need
 #   setup.sh mysql            what the MySQL driver is compiled with
-#   setup.sh browser          Chromium and a Chinese font
+#   setup.sh browser          Chromium, a Chinese font, what PDFs are drawn with
 #   setup.sh packages NAME…   any Debian/Ubuntu packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -83,7 +83,7 @@ case "${1-}" in
     ;;
   browser)
     command -v chromium >/dev/null || packages chromium
-    packages fonts-noto-cjk
+    packages fonts-noto-cjk libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
     ;;
   packages) shift && packages "$@" ;;
   *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;

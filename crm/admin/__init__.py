@@ -1,1 +1,12 @@
-from crm.admin import approvals, audit, dictionary, excel, jobs, notifications, numbering, organization, people  # noqa: F401
+from crm.admin import (  # noqa: F401
+    approvals,
+    audit,
+    dictionary,
+    excel,
+    jobs,
+    legacy,
+    notifications,
+    numbering,
+    organization,
+    people,
+)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.utils import display_for_label
 
-from crm import audit
+from crm import audit, trails
 from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, DictionaryFilter, RangeDateTimeFilter
 from crm.admin.forms import RecordForm
@@ -190,6 +190,7 @@ class AttachmentAdmin(AttachmentColumns, ModelAdmin):
         attachment = self.visible_object(request, object_id)
         response = serving.download(attachment)
         audit.record(attachment, Operation.EXPORT, remark="下载附件")
+        trails.note(request, trails.Kind.DOWNLOAD, f"下载附件：{attachment.name}", obj=attachment)
         return response
 
     def _picture_view(self, part):

@@ -9,24 +9,26 @@ import unfold.forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets, helpers
 from django.contrib.admin.utils import flatten_fieldsets, unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connection, models
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import cached_property
+from django.utils.html import escape
 from unfold.decorators import action, display
 from unfold.fields import UnfoldAdminReadonlyField
 from unfold.forms import AdminForm, Fieldline
 from unfold.views import ChangeList as UnfoldChangeList
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminSelect2Widget
 
-from crm import actor, ownership, records, transitions
-from crm.admin import head
+from crm import actor, ownership, records, trails, transitions
+from crm.admin import head, once
 from crm.admin.forms import VERSION, RecordForm, scoped_form
 from crm.admin.media import ordered
-from crm.fields import KeyField
+from crm.admin.row_sets import PARAMETER, RowSetFilter
+from crm.fields import KeyField, MultiChoiceField
 from crm.models import StaleRecord, Stamped, User
 from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, name_for, policy_for, registered
 from crm.widgets import Textarea
@@ -39,6 +41,13 @@ __all__ = ["ModelAdmin", "ReadOnly", "StackedInline", "TabularInline", "action",
 
 class ReadonlyField(UnfoldAdminReadonlyField):
     """A related record is named only to those who may see it, and a link only to those who may follow it."""
+
+    def contents(self):
+        """Several choices of one field are shown by their names."""
+        field, _, value = self.resolved_field or (None, None, None)
+        if isinstance(field, MultiChoiceField):
+            return escape("、".join(field.labels(value)) or self.empty_value_display)
+        return super().contents()
 
     def get_admin_url(self, remote_field, remote_obj):
         user, policy = actor.current().user, registered().get(type(remote_obj))
@@ -202,7 +211,8 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     ``nav_icon``/``nav_order``/``nav_group`` place the list in the sidebar (no icon, no entry); ``in_palette`` lets the
     command palette find its records; ``resource_class`` opens Excel import and export; ``extra_lookups`` are list
     parameters allowed besides the filters (drill-downs). ``head_labels`` names the display methods shown as labels on
-    top of a record's page, ``empty_hint`` says how the first record comes about.
+    top of a record's page, ``empty_hint`` says how the first record comes about, ``add_page`` names the page that the
+    button 新建 opens where something comes before the form.
     """
 
     class Media:
@@ -219,6 +229,7 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     head_template = "crm/change_form_toolbar.html"
     head_labels: tuple[str, ...] = ()
     empty_hint = ""
+    add_page = "add"
 
     list_per_page = 50
     list_max_show_all = 50
@@ -299,7 +310,10 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
 
     def get_list_filter(self, request):
         hidden = self.policy.hidden_fields(request.user) if request is not None else set()
-        return [f for f in super().get_list_filter(request) if (f if isinstance(f, str | type) else f[0]) not in hidden]
+        shown = [
+            f for f in super().get_list_filter(request) if (f if isinstance(f, str | type) else f[0]) not in hidden
+        ]
+        return [*shown, RowSetFilter] if request is not None and PARAMETER in request.GET else shown
 
     def get_exclude(self, request, obj=None):
         return [*(super().get_exclude(request, obj) or ()), *self.policy.hidden_fields(request.user)]
@@ -406,13 +420,32 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         objs = list(objs)
         return [str(obj) for obj in objs], {self.opts.verbose_name_plural: len(objs)}, set(), []
 
+    def _changeform_view(self, request, object_id, form_url, extra_context):
+        """In the transaction of the save: a form of a new record counts once, unless it comes back with mistakes."""
+        if object_id is not None or request.method != "POST":
+            return super()._changeform_view(request, object_id, form_url, extra_context)
+        request.once = once.claim(request, self.model)
+        response = super()._changeform_view(request, object_id, form_url, extra_context)
+        if request.once is not None and request.once.object_id is None:
+            request.once.delete()
+        return response
+
+    def _repeated(self, request):
+        """Where the form led when it was sent first."""
+        self.message_user(request, "这张表单已经保存过，没有重复新建；下面就是那一次保存的内容。", messages.WARNING)
+        made = self.get_queryset(request).filter(pk=once.made_by(request, self.model)).first()
+        page = self._url("change", made.pk) if made is not None else self._url("changelist")
+        return HttpResponseRedirect(page)
+
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
+        except once.Repeated:
+            return self._repeated(request)
         except StaleRecord as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        except records.InUse as error:
+        except ValidationError as error:  # what a service sees under its lock only
             self.message_user(request, error.messages[0], messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
         except IntegrityError:
@@ -425,14 +458,18 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     def delete_view(self, request, object_id, extra_context=None):
         try:
             return super().delete_view(request, object_id, extra_context)
-        except records.InUse as error:
+        except ValidationError as error:
             self.message_user(request, error.messages[0], messages.ERROR)
             return HttpResponseRedirect(self._url("change", object_id))
 
     def log_addition(self, request, obj, message):
         """The business log is the only log; Django's own would keep labels of rows that were given away."""
+        if (form := getattr(request, "once", None)) is not None:
+            form.object_id = obj.pk
+            form.save(update_fields=["object_id"])
 
-    log_change = log_addition
+    def log_change(self, request, obj, message):
+        pass
 
     def log_deletions(self, request, queryset):
         pass
@@ -475,8 +512,20 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         """The row as ``request.user`` may see it now, or 404."""
         return self.get_object(request, unquote(object_id))
 
+    def response_add(self, request, obj, post_url_continue=None):
+        trails.note(request, trails.Kind.EDIT, f"新建{self.opts.verbose_name}", obj=obj)
+        return super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request, obj):
+        trails.note(request, trails.Kind.EDIT, f"修改{self.opts.verbose_name}", obj=obj)
+        return super().response_change(request, obj)
+
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if add:
+            context["once"] = once.token(request)
         if change and obj is not None:
+            if request.method == "GET":
+                trails.note(request, trails.Kind.VIEW, f"查看{self.opts.verbose_name}", obj=obj)
             context["transitions"] = transitions.available(obj, request.user)
             context["head"] = head.context(self, obj)
             context["owned"] = isinstance(self.policy, OwnedPolicy)
@@ -495,11 +544,19 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
         try:
             if declared is not None and declared.custom.get("page"):
                 raise transitions.TransitionRefused(f"“{declared.custom['label']}”请在它自己的页面上办理。")
-            transitions.run(obj, transition, by=request.user, reason=request.POST.get("reason", ""))
+            self.run_transition(obj, transition, by=request.user, reason=request.POST.get("reason", ""))
+            label = declared.custom["label"] if declared else transition
+            trails.note(request, trails.Kind.EDIT, f"{label}{self.opts.verbose_name}", obj=obj)
             self.message_user(request, f"“{obj}”已更新。", messages.SUCCESS)
         except transitions.TransitionRefused as error:
             self.message_user(request, str(error), messages.ERROR)
+        except ValidationError as error:
+            self.message_user(request, "".join(error.messages), messages.ERROR)
         return HttpResponseRedirect(self._url("change", obj.pk))
+
+    def run_transition(self, obj, name, *, by, reason):
+        """What the buttons of the page do; a model with rules of its own calls its service."""
+        transitions.run(obj, name, by=by, reason=reason)
 
     def history_view(self, request, object_id, extra_context=None):
         from crm.admin import versions

@@ -11,7 +11,7 @@ from django.http import FileResponse, Http404, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 
-from crm import jobs, text
+from crm import jobs, text, trails
 from crm.admin.base import ModelAdmin, ReadOnly, display
 from crm.admin.jobs import figures
 from crm.audit_display import Words
@@ -147,6 +147,7 @@ def _export_now(request, resource, rows, names, kind, total):
         target = Path(folder) / name
         count = export.write(target, resource, request.user, rows, kind=kind, names=names, total=total)
         export.record(request.user, resource, count, name)
+        _note(request, resource, count)
         return FileResponse(target.open("rb"), as_attachment=True, filename=name)
 
 
@@ -158,7 +159,13 @@ def _export_later(request, resource, query, names, kind, total):
         params={"resource": resource.label, "query": query, "names": names, "format": kind},
         total=total,
     )
+    _note(request, resource, total)
     return HttpResponseRedirect(reverse("admin:crm_job_change", args=[job.pk]))
+
+
+def _note(request, resource, rows):
+    words = f"导出{resource.model._meta.verbose_name} {rows} 行"
+    trails.note(request, trails.Kind.EXPORT, words, model=resource.model, rows=rows)
 
 
 # --- Pages of one import ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, Q
 from django.utils import timezone
-from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 from unfold.utils import parse_date_str
 
 from crm.policies import policy_for
@@ -15,11 +15,13 @@ from crm.policies import policy_for
 __all__ = [
     "ChoiceFilter",
     "DictionaryFilter",
+    "LinkedFilter",
     "MultiChoiceFilter",
     "OwnerFilter",
     "PersonFilter",
     "RangeDateFilter",
     "RangeDateTimeFilter",
+    "RangeNumericFilter",
 ]
 
 EMPTY = "-"
@@ -138,6 +140,19 @@ class SharedFilter(FieldFilter):
 
     def load_options(self, field, request):
         return [(row.pk, str(row)) for row in policy_for(field.related_model).choices_for(request.user)[:300]]
+
+
+class LinkedFilter(FieldFilter):
+    """The record that a link chose (``?customer=7``), within reach; without one there is nothing to choose from."""
+
+    def load_options(self, field, request):
+        if not (self.value or "").isdecimal():
+            return []
+        rows = policy_for(field.related_model).visible_to(request.user).filter(pk=self.value)
+        return [(row.pk, str(row)) for row in rows]
+
+    def has_output(self):
+        return self.value not in (None, "")
 
 
 def _named(people) -> list:

@@ -90,6 +90,19 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A figure of this month beside that of the last, in words; ``change`` in percent, each with what it counts."""
+
+    label: str
+    now: str
+    before: str
+    unit: str = ""
+    change: str = ""
+    link: str = ""
+    link_before: str = ""
+
+
+@dataclass(frozen=True)
 class Shortcut:
     label: str
     link: str
@@ -105,6 +118,7 @@ class Part:
     trends: list[Trend] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     shortcuts: list[Shortcut] = field(default_factory=list)
+    compared: tuple[str, list[Comparison]] = ("", [])
 
 
 def context(request) -> dict:
@@ -112,10 +126,13 @@ def context(request) -> dict:
     unread = Notification.objects.filter(user=request.user, read_at=None)
     jobs = Job.objects.filter(user=request.user, state__in=OPEN_JOBS)
     imports = ImportBatch.objects.filter(user=request.user, state__in=OPEN_IMPORTS)
+    given = parts.ask(request).values()
     return {
         "greeting": greeting(now.hour),
         "today": f"{now:%Y-%m-%d} 星期{WEEKDAYS[now.weekday()]}",
-        "parts": parts.ask(request).values(),
+        "parts": given,
+        "figures": [figure for part in given for figure in part.figures],
+        "shortcuts": [shortcut for part in given for shortcut in part.shortcuts],
         "notices": unread[:5],
         "jobs": jobs[:5],
         "imports": imports[:5],

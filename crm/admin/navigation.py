@@ -12,7 +12,7 @@ from crm.admin import pages
 from crm.policies import PersonalPolicy, policy_for
 
 PALETTE_LIMIT = 8
-GROUPS = ["客户", "销售", "服务", "报表", "数据与任务", "系统管理"]
+GROUPS = ["客户", "销售", "营销", "服务", "报表", "操作跟踪", "数据与任务", "系统管理"]
 
 
 def stylesheet(request):
@@ -52,8 +52,12 @@ def sidebar(request):
 
 
 def search(request, term):
-    """Records for the command palette, a few per kind, within the reach of whoever asks."""
-    results = []
+    """Pages and records for the command palette, a few per kind, within the reach of whoever asks."""
+    results = [
+        SearchResult(title=title, description=group, link=link, icon=icon)
+        for group, title, icon, link, _ in pages.in_sidebar(request)
+        if term.casefold() in title.casefold()
+    ]
     for model, model_admin in sorted(admin.site._registry.items(), key=lambda entry: entry[1].nav_order):
         if not model_admin.in_palette or not model_admin.has_view_permission(request):
             continue

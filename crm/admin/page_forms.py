@@ -9,10 +9,19 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+
+class DayInput(UnfoldAdminTextInputWidget):
+    """The browser's own choice of a day."""
+
+    input_type = "date"
+
+
 _WIDGETS = {
     forms.BooleanField: UnfoldBooleanWidget,
     forms.CharField: UnfoldAdminTextInputWidget,
     forms.ChoiceField: UnfoldAdminSelectWidget,
+    forms.DateField: DayInput,
+    forms.DecimalField: UnfoldAdminTextInputWidget,
     forms.ModelChoiceField: UnfoldAdminSelect2Widget,
 }
 

@@ -4,7 +4,13 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from crm import files
-from crm.admin import agenda, periodic
+from crm.admin import agenda, handover, periodic
+from crm.registries import Registry
+
+# asked with the site: URL patterns of further pages; with the request: ``(group, title, icon, address, order)`` of
+# those that stand in the sidebar
+URLS = Registry("pages of the site")
+SIDEBAR = Registry("entries of the sidebar")
 
 
 def urls(site):
@@ -12,14 +18,19 @@ def urls(site):
         path("downloads/<int:pk>/", site.admin_view(lambda request, pk: download(site, request, pk)), name="download"),
         *agenda.urls(site),
         *periodic.urls(site),
+        *handover.urls(site),
+        *(url for found in URLS.ask(site).values() for url in found),
     ]
 
 
 def in_sidebar(request):
     """``(group, title, icon, address, order)`` of the pages that stand beside the lists."""
     yield from agenda.in_sidebar(request)
+    yield from handover.in_sidebar(request)
     if periodic.allowed(request):
         yield "数据与任务", "定时任务", "schedule", reverse("admin:periodic"), 30
+    for entries in SIDEBAR.ask(request).values():
+        yield from entries
 
 
 def download(site, request, pk):

@@ -44,7 +44,7 @@ class ProposesMixin:
     requests: ``{kind code: form class}``."""
 
     asks: dict[str, type[ReasonForm]] = {}
-    restore_kind: RecordChange
+    restore_kind: RecordChange | None = None  # None: old versions are only read
 
     def change_kind(self, request, obj) -> RecordChange | None:
         """The kind of request that a change of ``obj`` by this person needs; None: he may save it."""
@@ -112,7 +112,7 @@ class ProposesMixin:
         try:
             kind, values = unseal(request.POST.get("proposal", ""), obj, request.user)
         except signing.BadSignature:
-            self.message_user(request, "页面已过期，请重新打开客户填写。", messages.ERROR)
+            self.message_user(request, "页面已过期，请重新填写。", messages.ERROR)
             return HttpResponseRedirect(self._url("change", obj.pk))
         return self.submit(request, obj, kind.code, values, request.POST.get("reason", ""))
 
@@ -121,7 +121,7 @@ class ProposesMixin:
         from crm.admin import versions
 
         obj = self.visible_object(request, object_id)
-        if request.method != "POST":
+        if request.method != "POST" or self.restore_kind is None:
             raise Http404
         if not self.has_change_permission(request, obj):
             raise PermissionDenied

@@ -114,7 +114,7 @@ def present(obj) -> dict:
 
 def restore_url(model_admin, request, obj, number) -> str:
     """Where a version may be asked back from; empty where versions are only read."""
-    may = hasattr(model_admin, "restore_view") and model_admin.has_change_permission(request, obj)
+    may = getattr(model_admin, "restore_kind", None) is not None and model_admin.has_change_permission(request, obj)
     return model_admin._url("restore", obj.pk, number) if may and number != obj.lock_version else ""
 
 

@@ -49,6 +49,7 @@ def submit(code, target, *, by, values, reason="", digest=None) -> ApprovalReque
     """
     kind = kinds.get(code)
     with transaction.atomic(), actor.acting(by):
+        kind.lock_above(target.pk)
         target = _locked(kind.model, target.pk)
         if not policy_for(kind.model).may(by, kind.action, target):
             raise PermissionDenied(f"没有提交“{kind.label}”的权限。")
@@ -299,6 +300,7 @@ def _lock(request, *, removed=False):
     ``removed`` lets a request about a removed record (None: gone for good) be closed, which nobody could do otherwise.
     """
     kind = kinds.get(request.kind)
+    kind.lock_above(request.target_id)
     if removed:
         target = kind.model._base_manager.select_for_update().filter(pk=request.target_id).first()
     else:

@@ -61,6 +61,9 @@ class Kind:
     # asked what a proposal affects: ``provider(target, values, user) -> list[Effect]``
     effects: Registry = field(default_factory=lambda: Registry("effects of a proposal"))
 
+    def lock_above(self, target_id) -> None:
+        """Lock what has to be locked before the target, where ``apply`` needs it."""
+
     def check(self, target, values, *, by) -> None:
         """Refuse a proposal that makes no sense now. Raises ValidationError, ApprovalRefused."""
 

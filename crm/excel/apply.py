@@ -8,6 +8,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import DO_NOTHING, ExpressionWrapper, F, ForeignObjectRel, TextField
 from django.utils import timezone
 
@@ -77,7 +79,8 @@ class Applier:
         for row in rows:
             row.values, row.changes = json.loads(row.values), json.loads(row.changes)
         fresh = [row for row in rows if row.kind == Kind.NEW]
-        return Plan(fresh, [row for row in rows if row.kind == Kind.CHANGED], self._insertion(fresh))
+        insertion = None if self.resource.one_by_one else self._insertion(fresh)
+        return Plan(fresh, [row for row in rows if row.kind == Kind.CHANGED], insertion)
 
     def _insertion(self, staged):
         rows, many = [], []
@@ -116,11 +119,25 @@ class Applier:
         refused |= {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
         if refused:
             staged = [row for row in staged if row.pk not in refused]
-            insertion = self._insertion(staged)
+            insertion = self._insertion(staged) if not self.resource.one_by_one else None
+        if self.resource.one_by_one:
+            return refused | self._create_each(staged)
         if insertion is not None:
             insertion.complete(self.resource.fill_blanks)
             insertion.write()
             self._companions(zip(insertion.rows, staged, strict=True))
+        return refused
+
+    def _create_each(self, staged) -> dict[int, str]:
+        refused = {}
+        for row in staged:
+            try:
+                with transaction.atomic():
+                    self.resource.create(row.values, by=self.user)
+            except ValidationError as error:
+                refused[row.pk] = "；".join(error.messages)
+            except PermissionDenied as error:
+                refused[row.pk] = str(error) or "没有权限。"
         return refused
 
     def _update(self, staged) -> dict[int, str]:

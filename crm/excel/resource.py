@@ -45,6 +45,7 @@ class Resource(resources.ModelResource):
     """
 
     companion = None
+    one_by_one = False  # new records are few and have rules that only their service knows: ``create`` writes each
 
     class Meta:
         fields = ()
@@ -163,6 +164,10 @@ class Resource(resources.ModelResource):
     def new_defaults(self, user) -> dict:
         """What a new record gets by rule, whatever the file says."""
         return {"owner": user.pk} if isinstance(self.policy, OwnedPolicy) else {}
+
+    def create(self, values, *, by) -> None:
+        """Write one new record through its service, for a resource that is ``one_by_one``; what is refused is told."""
+        raise NotImplementedError
 
     def fill_blanks(self, rows) -> None:
         """Numbers and the like for new rows, in the transaction that writes them."""

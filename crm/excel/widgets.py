@@ -7,7 +7,7 @@ that every row shares, loaded once and only within what its user may pick.
 
 import re
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from django.core.exceptions import ValidationError
@@ -307,6 +307,29 @@ class DateTimeWidget(CellWidget):
         return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0) if value else None
 
 
+TIME_SHAPE = re.compile(r"^([01]?\d|2[0-3])\s*[:：时]\s*([0-5]?\d)\s*(?:[:：分]\s*([0-5]?\d)?\s*秒?)?$")
+
+
+class TimeWidget(CellWidget):
+    """9:30, 09:30:00, 9时30分, a time cell, or the time of a date-and-time cell."""
+
+    def clean(self, value, row=None, context=None, **kwargs):
+        if isinstance(value, datetime):
+            return value.time().isoformat(timespec="seconds")
+        if isinstance(value, time):
+            return value.isoformat(timespec="seconds")
+        shown = as_text(value)
+        if not shown:
+            return None
+        match = TIME_SHAPE.match(shown)
+        if match is None:
+            raise CellProblem(f"“{shown[:30]}”不是有效的时刻，请写成 09:30 这样。")
+        return time(*(int(part or 0) for part in match.groups())).isoformat()
+
+    def render(self, value, obj=None, context=None, **kwargs):
+        return "" if value is None else str(value)
+
+
 class BooleanWidget(CellWidget):
     kind = "boolean"
 
@@ -496,7 +519,10 @@ class ManyWidget(LookupWidget):
 
 
 class TreeNames:
-    """Nodes of a tree by name where that is the only one, else by their path: 总部/华南大区."""
+    """Nodes of a tree by name where that is the only one, else by their path: 总部/华南大区, blanks or not."""
+
+    def resolve(self, shown, context):
+        return super().resolve(re.sub(r"\s*[/／]\s*", "/", shown), context)
 
     def named(self, rows):
         paths = self._paths(rows)
@@ -551,6 +577,9 @@ class ParentWidget(LookupWidget):
         super().__init__(field, **kwargs)
         self.keys, self.label = keys, label
 
+    def rows(self, context):
+        return policy_for(self.model).visible_to(context.user, self.action)
+
     def words(self, context):
         return []
 
@@ -561,7 +590,7 @@ class ParentWidget(LookupWidget):
                 words.add(text.fold(as_text(cell)))
             except CellProblem:
                 continue
-        rows = policy_for(self.model).visible_to(context.user, self.action)
+        rows = self.rows(context)
         names: dict = {}
         for key in reversed(self.keys):
             found: dict = {}
@@ -607,6 +636,7 @@ def widget_for(field) -> CellWidget:
         (models.DecimalField, DecimalWidget),
         (models.DateTimeField, DateTimeWidget),
         (models.DateField, DateWidget),
+        (models.TimeField, TimeWidget),
         (models.IntegerField, IntegerWidget),
     ):
         if isinstance(field, kind):

@@ -17,11 +17,13 @@ def start(name) -> Job:
     return enqueue(name, by=None, key=f"periodic:{name}")
 
 
-def sync_schedules(**kwargs):
+def sync_schedules(using="default", **kwargs):
     """After ``migrate``: one schedule for each periodic work, at the time its code says.
 
     What was due while no worker ran is done once when one is back (``catch_up`` is off in the settings).
     """
+    if using != "default":
+        return
     registered = all_periodic()
     known = {schedule.name: schedule for schedule in Schedule.objects.filter(func=START)}
     Schedule.objects.filter(func=START).exclude(name__in=registered).delete()

@@ -4,8 +4,10 @@ from crm.models.audit import BusinessLog, BusinessSource, Operation
 from crm.models.base import OwnedRecord, Record, StaleRecord, Stamped
 from crm.models.dictionary import DictionaryItem, DictionaryType
 from crm.models.excel import ColumnMapping, ImportBatch, ImportRow, StoredFile
+from crm.models.forms import SubmittedForm
 from crm.models.history import Versions
 from crm.models.jobs import Job
+from crm.models.legacy import LegacyLoad, LegacyRecord
 from crm.models.notifications import Notification
 from crm.models.numbering import NumberCounter, NumberSeries
 from crm.models.organization import (
@@ -43,6 +45,8 @@ __all__ = [
     "ImportBatch",
     "ImportRow",
     "Job",
+    "LegacyLoad",
+    "LegacyRecord",
     "Notification",
     "NumberCounter",
     "NumberSeries",
@@ -55,6 +59,7 @@ __all__ = [
     "StaleRecord",
     "Stamped",
     "StoredFile",
+    "SubmittedForm",
     "TreeRecord",
     "User",
     "Versions",

@@ -16,6 +16,8 @@ class Operation(models.IntegerChoices):
     REVEAL = 8, "查看敏感信息"
     LOGIN = 9, "登录"
     APPROVAL = 10, "审批"
+    CHECK = 11, "查重"
+    MERGE = 12, "合并"
 
 
 class BusinessSource(models.IntegerChoices):

@@ -26,7 +26,10 @@ class DictionaryType(models.TextChoices):
     FOLLOW_UP_TYPE = "follow_up_type", "跟进方式"
     INTERACTION_TYPE = "interaction_type", "会话类型"
     INTERACTION_TAG = "interaction_tag", "会话标签"
+    ACTIVITY_TYPE = "activity_type", "市场活动类型"
     ATTACHMENT_KIND = "attachment_kind", "附件类别"
+    WORK_ORDER_TYPE = "work_order_type", "工单类型"
+    PAYMENT_METHOD = "payment_method", "回款方式"
 
 
 class DictionaryItem(Record):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # gunicorn and the worker finish what they have in hand on SIGTERM; whoever takes longer is killed
@@ -35,8 +36,10 @@ class Command(BaseCommand):
         if prepare:
             self.stdout.write("正在准备数据库……")
             call_command("migrate", verbosity=0)
+            for alias in settings.DATABASE_APPS:
+                self.prepare(alias)
             call_command("demo")
-        self.check(databases=["default"])
+        self.check(databases=["default", *settings.DATABASE_APPS])
         children = {}
         try:
             for number in STOP_SIGNALS:
@@ -48,6 +51,13 @@ class Command(BaseCommand):
             self.stdout.write("正在停止……")
         finally:
             end(children.values())
+
+    def prepare(self, alias):
+        """Tables of another database, unless another product has made them; without it the house opens all the same."""
+        try:
+            call_command("migrate", settings.DATABASE_APPS[alias], database=alias, fake_initial=True, verbosity=0)
+        except Error as error:
+            self.stderr.write(self.style.WARNING(f"数据库 {alias} 暂时不能使用（{error}），其余功能不受影响。"))
 
     def watch(self, children, host, port):
         """Wait until a child ends (CommandError names it); print the address once the web server answers."""

@@ -1,0 +1,98 @@
+"""What the rows of a chunk refer to: people, dictionary items, records that other tables have become."""
+
+from functools import cached_property
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.contenttypes.models import ContentType
+
+from crm import text
+from crm.models import DictionaryItem, LegacyRecord, User
+
+PLANNED = -1  # the id of a record that a dry run would have made
+
+
+class Context:
+    """One load of one system.
+
+    ``write`` is False in a dry run, which remembers in the staging file what it would have made.
+    """
+
+    def __init__(self, load, staging, *, write):
+        self.load, self.staging, self.write = load, staging, write
+        self.system = load.system
+        self.made: dict[str, int] = {}
+
+    # --- People ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _people(self) -> dict[str, int]:
+        found: dict = {}
+        for pk, username, full_name in User.objects.order_by("-is_active", "pk").values_list(
+            "pk", "username", "full_name"
+        ):
+            for word in (username, full_name):
+                found.setdefault(text.fold(word), pk)
+        return found
+
+    def person(self, raw) -> int:
+        """The account of ``raw``, a user or full name; somebody unknown becomes a disabled account."""
+        word = text.fold(raw)
+        if word not in self._people:
+            self._people[word] = self._hire(raw) if self.write else PLANNED
+            self.made["停用账号"] = self.made.get("停用账号", 0) + 1
+        return self._people[word]
+
+    def _hire(self, raw):
+        name = text.clean_text(raw)
+        user = User(username=name[:150], full_name=name[:50], is_active=False, password=make_password(None))
+        user.remark = f"从 {self.system} 迁入，旧系统里的名字是“{name}”"
+        user.save()
+        return user.pk
+
+    def met(self, person_id, *words):
+        """``words`` now mean that person."""
+        for word in filter(None, map(text.fold, words)):
+            self._people[word] = person_id
+
+    # --- Dictionaries ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _items(self) -> dict[tuple[str, str], int]:
+        found: dict = {}
+        for item in DictionaryItem.objects.valid():
+            for word in item.names():
+                found.setdefault((item.type, word), item.pk)
+        return found
+
+    def known_item(self, kind, raw) -> int | None:
+        return self._items.get((kind, text.fold(raw)))
+
+    def item(self, kind, raw) -> int:
+        """The dictionary item that ``raw`` means; a word nobody knew becomes one."""
+        word = text.fold(raw)
+        if (kind, word) not in self._items:
+            self._items[kind, word] = self._name(kind, text.clean_text(raw)) if self.write else PLANNED
+            self.made["字典项"] = self.made.get("字典项", 0) + 1
+        return self._items[kind, word]
+
+    def _name(self, kind, label):
+        item = DictionaryItem(type=kind, code=label[:50], label=label[:100], sort=900, remark=f"从 {self.system} 迁入")
+        item.save()
+        return item.pk
+
+    # --- Records of other tables -------------------------------------------------------------------------------------
+
+    def targets(self, table, keys) -> dict[str, int]:
+        """``{old key: id}`` of the records that rows of ``table`` have become (a dry run: would become)."""
+        keys = {key for key in keys if key}
+        rows = LegacyRecord.objects.filter(
+            system=self.system, table=table.name, key__in=keys, content_type=self.type_of(table.model)
+        ).exclude(object_id=None)
+        found = dict(rows.values_list("key", "object_id"))
+        if not self.write:
+            found |= dict.fromkeys(self.staging.seen(f"{table.name}.key", keys - set(found)), PLANNED)
+        return found
+
+    @staticmethod
+    def type_of(model):
+        return ContentType.objects.get_for_model(model)

@@ -1,0 +1,445 @@
+"""From staged rows to records: chunk by chunk through the fast path, or tried without writing anything."""
+
+from contextlib import nullcontext
+from decimal import Decimal
+
+from django.db import DataError, IntegrityError, models, transaction
+
+from crm import actor, audit, bulk, text
+from crm.excel import resource as resources
+from crm.legacy import convert, fieldmap
+from crm.legacy.context import PLANNED, Context
+from crm.legacy.tables import Item, Table, table_of_model, tables_of
+from crm.models import LegacyRecord, User
+
+CHUNK = 500
+Outcome = LegacyRecord.Outcome
+UNCHANGED, UPDATED = "unchanged", "updated"
+WORDS = {**dict(Outcome.choices), UNCHANGED: "无变化", UPDATED: "已更新"}
+KEPT_BACK = {"appsecret", "apptoken"}
+NOT_WRITTEN = {"lock_version", "updated_by", "updated_at", "password"}
+
+
+class Loader:
+    """One table of one load."""
+
+    def __init__(self, table: Table, source_name: str, context: Context):
+        self.table, self.source, self.context = table, source_name, context
+        self.model = table.model
+        self.columns = fieldmap.columns(table.system, table.name)
+        self.resource = _resource(self.model)
+        self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
+
+    # --- Reading -----------------------------------------------------------------------------------------------------
+
+    def items(self, rows) -> list[Item]:
+        synonyms = {fieldmap.plain(old): fieldmap.plain(new) for old, new in self.table.synonyms.items()}
+        found = []
+        for number, row in rows:
+            raw = {fieldmap.plain(name): value for name, value in row.items()}
+            raw = {synonyms.get(name, name): value for name, value in raw.items()}
+            key = raw.get(fieldmap.plain(self.table.key)) or f"第 {number} 行"
+            found.append(Item(number, key[:190], raw))
+        linked = self._linked(found)
+        for item in found:
+            for name, raw in item.raw.items():
+                column = self.columns.get(name)
+                if column is None:
+                    if name not in self.columns and not convert.is_blank(raw):
+                        item.notes.append(f"{name}：没有对应的字段，保留原值")
+                elif column.model is not None and not convert.is_blank(raw):
+                    self._take(item, name, column, raw, linked)
+            self.table.adjust(item, self.context)
+            if not item.refused:
+                self._require(item)
+        return found
+
+    def _require(self, item):
+        for name in self.table.required:
+            if item.values.get(name) in (None, ""):
+                label = self.model._meta.get_field(name).verbose_name
+                item.refused = item.refused or f"缺少{label}"
+
+    def _linked(self, items) -> dict[str, dict[str, int]]:
+        """``{column: {old key: id}}`` of the columns that point into other tables."""
+        found = {}
+        for name, column in self.columns.items():
+            target = self._target(name, column)
+            if target is not None:
+                found[name] = self.context.targets(target, {item.raw.get(name) for item in items})
+        return found
+
+    def _target(self, name, column) -> Table | None:
+        if name in self.links:
+            return next((each for each in tables_of(self.table.system) if each.name == self.links[name]), None)
+        if column.model is None or not isinstance(column.field, models.ForeignKey):
+            return None
+        if convert.is_dictionary(column.field):
+            return None
+        return table_of_model(self.table.system, column.field.related_model)
+
+    def _take(self, item, name, column, raw, linked):
+        if column.name in NOT_WRITTEN or raw.strip() in self.table.silent.get(column.column, ()):
+            return
+        field = column.field
+        try:
+            if field.many_to_many:
+                item.notes.append(f"{column.column}：“{raw}”请在新系统里设置{field.verbose_name}")
+                return
+            value = self._pointed(name, column, raw, linked) if field.many_to_one else None
+            if value is None and field.many_to_one:
+                item.notes.append(f"{column.column}：找不到“{raw}”对应的{field.verbose_name}")
+                return
+            if value is None:
+                value = convert.value_of(field, raw, column.codes)
+        except convert.Unreadable as problem:
+            item.notes.append(f"{column.column}：“{raw[:100]}”{problem}，保留原值")
+            return
+        if isinstance(value, convert.Cut):
+            item.notes.append(f"{column.column}：超过 {field.max_length} 个字，已截断，原文保留在旧值里")
+            value = str(value)
+        values = item.values if column.model is self.model else item.parts.setdefault(column.model, {})
+        values[column.name] = value
+
+    def _pointed(self, name, column, raw, linked):
+        """The id that a foreign key of ours gets from ``raw``."""
+        field, raw = column.field, text.clean_text(raw)
+        if convert.is_dictionary(field):
+            return self.context.item(field.type, column.codes.get(raw, raw))
+        if (found := linked.get(name, {}).get(raw)) is not None:
+            return found
+        if field.related_model is User:
+            return None if raw.isdigit() else self.context.person(raw)
+        return None
+
+    # --- Writing -----------------------------------------------------------------------------------------------------
+
+    def load(self, rows) -> list[tuple[int, str, str, str]]:
+        """Load staged ``rows``; gives ``[(number, key, outcome, what there is to say)]``.
+
+        The caller holds a transaction that commits the checkpoint as well. Rows that the database refuses are found one
+        by one and left out.
+        """
+        if not self.context.write:
+            return self._load(self.items(rows))
+        try:
+            with transaction.atomic():
+                return self._load(self.items(rows))
+        except (IntegrityError, DataError):
+            return [self._load_alone(row) for row in rows]
+
+    def _load_alone(self, row):
+        try:
+            with transaction.atomic():
+                return self._load(self.items([row]))[0]
+        except (IntegrityError, DataError) as error:
+            (item,) = self.items([row])
+            item.refused = f"与已有记录冲突，数据库不接受（{error.args[-1]}）"
+            return self._load([item])[0]
+
+    def _load(self, items):
+        context = self.context
+        known = {
+            record.key: record
+            for record in LegacyRecord.objects.filter(
+                system=self.table.system, table=self.table.name, key__in=[item.key for item in items]
+            )
+        }
+        outcomes, fresh = [], []
+        for item in items:
+            record = known.get(item.key)
+            if record is not None and record.object_id is not None:
+                outcomes.append(self._again(item, record))
+            else:
+                fresh.append(item)
+        outcomes += self._first_time(fresh, known)
+        if not context.write:
+            context.staging.saw(
+                f"{self.table.name}.key", [key for _, key, outcome, _ in outcomes if outcome != Outcome.REFUSED]
+            )
+        return outcomes
+
+    def _first_time(self, items, known):
+        outcomes, waiting = [], [item for item in items if not item.refused]
+        for item in items:
+            if item.refused:
+                outcomes.append(self._refuse(item, known))
+        while waiting:
+            matched, later, taken = self._match(waiting), [], set()
+            created, merged = [], []
+            for item, word, target in matched:
+                if target is not None:
+                    merged.append((item, target))
+                elif word is not None and word in taken:
+                    later.append(item)
+                else:
+                    taken.add(word)
+                    created.append(item)
+            outcomes += self._create(created, known)
+            outcomes += [self._merge(item, target, known) for item, target in merged]
+            waiting = later
+        return outcomes
+
+    def _match(self, items) -> list[tuple[Item, object, int | None]]:
+        """``[(item, what recognises it or None, id of the record that is already there or None)]``."""
+        if not self.table.is_recognised or (self.resource is None and not self.table.by):
+            return [(item, None, item.target) for item in items]
+        words = [self._word(item) if item.target is None else None for item in items]
+        asked = {word for word in words if word is not None and str(PLANNED) not in word}
+        found = self._find(asked) if asked else {}
+        planned = set()
+        if not self.context.write:
+            kind = f"{self.model._meta.label}.word"
+            planned = self.context.staging.seen(kind, {repr(word) for word in asked})
+            pairs = zip(items, words, strict=True)
+            self.context.staging.saw(kind, {repr(word) for item, word in pairs if item.values.get("is_valid", True)})
+        matched = []
+        for item, word in zip(items, words, strict=True):
+            ids = [pk for pk in found.get(word, ()) if pk > 0]
+            target = item.target or (ids[0] if ids else PLANNED if repr(word) in planned else None)
+            matched.append((item, word, target))
+        return matched
+
+    def _word(self, item):
+        """What recognises the record of ``item``."""
+        if self.table.by:
+            word = text.fold(item.values.get(self.table.by) or "")
+            return (self.table.by, word) if word else None
+        return self.resource.key_of({name: audit.json_value(value) for name, value in item.values.items()})
+
+    def _find(self, words) -> dict:
+        if not self.table.by:
+            return self.resource.find(words)
+        found, wanted = {}, {word for _, word in words}
+        for pk, value in self.model._base_manager.values_list("pk", self.table.by):
+            if (word := text.fold(value)) in wanted:
+                found.setdefault((self.table.by, word), []).append(pk)
+        return found
+
+    def _rows_of(self, items):
+        attnames = {field.name: field.attname for field in self.model._meta.concrete_fields}
+        rows = []
+        for item in items:
+            rows.append({attnames[name]: value for name, value in item.values.items() if name in attnames})
+        return rows
+
+    def _create(self, items, known):
+        if items and self.context.write:
+            rows = self._rows_of(items)
+            stamps = [(row.pop("created_at", None), row.pop("created_by_id", None)) for row in rows]
+            for row, (created_at, created_by) in zip(rows, stamps, strict=True):
+                row |= {"created_at": created_at} if created_at else {}
+                row |= {"created_by_id": created_by} if created_by else {}
+            given = [row.copy() for row in rows]
+            rows = [_defaults(self.model) | row for row in rows]
+            if self.resource is not None:
+                self.resource.fill_blanks(rows)
+            for row, old in zip(rows, given, strict=True):
+                row |= old
+            self.table.complete(rows, items, self.context)
+            ids = self._save_each(rows) if self.table.one_by_one else bulk.insert(self.model, rows)
+            self._insert_parts(items, ids)
+        else:
+            ids = [PLANNED] * len(items)
+        self._remember(items, ids, Outcome.CREATED, known)
+        return [(item.number, item.key, str(Outcome.CREATED), _told(item)) for item in items]
+
+    def _save_each(self, rows):
+        ids = []
+        for row in rows:
+            obj = self.model(**row)
+            obj.save()
+            ids.append(obj.pk)
+        return ids
+
+    def _insert_parts(self, items, ids):
+        """Records of further models beside the new ones: the bank account in a customer's row."""
+        for model in {model for item in items for model in item.parts}:
+            path = next(f for f in model._meta.concrete_fields if f.related_model is self.model)
+            rows = []
+            for item, pk in zip(items, ids, strict=True):
+                if values := item.parts.get(model):
+                    attnames = {field.name: field.attname for field in model._meta.concrete_fields}
+                    row = {attnames[name]: value for name, value in values.items()}
+                    rows.append(_defaults(model) | row | {path.attname: pk})
+            resource = _resource(model)
+            if resource is not None:
+                resource.fill_blanks(rows)
+            elif rows and "is_default" in rows[0]:
+                for row in rows:
+                    row |= {"is_default": True, "default_of_id": row[path.attname]}
+            bulk.insert(model, rows)
+
+    def _merge(self, item, target, known):
+        """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
+        if self.context.write:
+            row = bulk.stored_rows(self.model, [target], lock=True)[target]
+            self._apply(item, row, only_blanks=True)
+        self._remember([item], [target], Outcome.MERGED, known)
+        return item.number, item.key, str(Outcome.MERGED), _told(item)
+
+    def _again(self, item, record):
+        """A row that came before: columns that changed in the old system since are taken over."""
+        before = record.row
+        changed = {name for name, value in _kept(item).items() if before.get(name) != value}
+        if not changed:
+            return item.number, item.key, UNCHANGED, ""
+        if self.context.write:
+            fields = {self.columns[name].name for name in changed if name in self.columns}
+            item.values = {name: value for name, value in item.values.items() if name in fields}
+            row = bulk.stored_rows(self.model, [record.object_id], lock=True).get(record.object_id)
+            if row is not None:
+                self._apply(item, row, only_blanks=False)
+            record.row, record.notes, record.load = _kept(item), item.notes, self.context.load
+            record.save()
+        return item.number, item.key, UPDATED, _told(item)
+
+    def _apply(self, item, row, *, only_blanks):
+        before = bulk.states(self.model, [row])[0]
+        wanted = self._rows_of([item])[0]
+        tracked = {field.attname: field for field in audit.tracked_fields(self.model)}
+        for attname, value in wanted.items():
+            field = tracked.get(attname)
+            if field is None or field.name == "owner":
+                continue
+            old, new = before.get(field.name), audit.json_value(value)
+            if old == new:
+                continue
+            if only_blanks and old not in (None, "", []):
+                item.notes.append(f"{field.verbose_name}：已有“{old}”，旧系统是“{new}”，保留已有的")
+                continue
+            row[attname] = value
+        difference = audit.diff(before, bulk.states(self.model, [row])[0])
+        if difference:
+            if self.resource is not None:
+                self.resource.derive(row)
+            bulk.update(self.model, [row], [difference])
+
+    def _refuse(self, item, known):
+        self._remember([item], [None], Outcome.REFUSED, known)
+        return item.number, item.key, str(Outcome.REFUSED), item.refused
+
+    def _remember(self, items, ids, outcome, known):
+        if not self.context.write:
+            return
+        kind = self.context.type_of(self.model)
+        rows = []
+        for item, pk in zip(items, ids, strict=True):
+            record = known.get(item.key) or LegacyRecord(system=self.table.system, table=self.table.name, key=item.key)
+            record.load, record.outcome = self.context.load, outcome
+            record.content_type, record.object_id = (kind, pk) if pk is not None else (None, None)
+            record.row = _kept(item)
+            record.notes = [item.refused, *item.notes] if item.refused else item.notes
+            rows.append(record)
+        LegacyRecord.objects.bulk_create([row for row in rows if row.pk is None])
+        for row in rows:
+            if row.pk is not None and known.get(row.key) is row:
+                row.save()
+
+
+def _told(item) -> str:
+    return "；".join(item.notes)[:1000]
+
+
+def _kept(item) -> dict:
+    """What the old row said, secrets left out."""
+    return {name: value for name, value in item.raw.items() if value is not None and name not in KEPT_BACK}
+
+
+def _resource(model):
+    return resources.registered()[model._meta.label]() if model._meta.label in resources.registered() else None
+
+
+def _defaults(model):
+    return {
+        field.attname: field.get_default()
+        for field in model._meta.concrete_fields
+        if not field.primary_key and field.has_default() and field.attname not in bulk.STAMPS
+    }
+
+
+# --- The whole of it -------------------------------------------------------------------------------------------------
+
+
+def present(context) -> list[tuple[Table, str]]:
+    """``[(table, its name in the source)]`` of the tables that the source has, in the order of loading."""
+    names = {name.lower(): name for name in context.staging.tables()}
+    found = []
+    for table in tables_of(context.system):
+        name = next((names[each.lower()] for each in (table.name, *table.aliases) if each.lower() in names), None)
+        if name is not None:
+            found.append((table, name))
+    return found
+
+
+def run(context, job=None, *, beat=lambda done, message: None) -> None:
+    """Load, or try to load, all tables, from the checkpoint of ``job`` (a ``crm.jobs.run.Run``) on.
+
+    Each chunk commits its records, their versions, grants, log and old keys together with the checkpoint. Without a
+    job, ``beat`` hears how far it is.
+    """
+    tables = present(context)
+    start = dict(job.checkpoint) if job is not None else {}
+    done = start.get("done", 0)
+    for position, (table, name) in enumerate(tables):
+        if position < start.get("table", 0):
+            continue
+        loader = Loader(table, name, context)
+        after = start.get("after", 0) if position == start.get("table", 0) else 0
+        while rows := context.staging.chunk(name, after, CHUNK):
+            after, done = rows[-1][0], done + len(rows)
+            checkpoint = {"table": position, "after": after, "done": done}
+            message = f"{table.model._meta.verbose_name}：{done} 行"
+            step = job.chunk(done=done, checkpoint=checkpoint, message=message) if job is not None else nullcontext()
+            with step, actor.acting(reason=f"从 {context.system} 迁入"):
+                outcomes = loader.load(rows)
+            context.staging.settle(name, outcomes)
+            if job is None:
+                beat(done=done, message=message)
+        checkpoint = {"table": position + 1, "after": 0, "done": done}
+        step = job.chunk(checkpoint=checkpoint) if job is not None else nullcontext()
+        if context.write:
+            with step, actor.acting(reason=f"从 {context.system} 迁入"):
+                table.finish(context)
+
+
+def sums(context) -> list[dict]:
+    """Money of every table: what the old rows say, refused ones apart, and what the records say now."""
+    found = []
+    for table, name in present(context):
+        columns = fieldmap.columns(table.system, table.name)
+        for column, field_name in table.money.items():
+            field = columns[fieldmap.plain(column)].field
+            old = _old_sums(context, table, name, column, field)
+            new = None
+            if context.write:
+                ids = LegacyRecord.objects.filter(
+                    system=table.system, table=table.name, outcome=Outcome.CREATED
+                ).values("object_id")
+                total = table.model._base_manager.filter(pk__in=ids).aggregate(total=models.Sum(field_name))["total"]
+                new = f"{total or Decimal(0):.2f}"
+            found.append({"table": name, "column": column, **old, "now": new})
+    return found
+
+
+def _old_sums(context, table, name, column, field):
+    """Sums of the readable cells of ``column``: of rows that became records of their own, of others, and how many
+    cells could not be read."""
+    created, others, unreadable, after = Decimal(0), Decimal(0), 0, 0
+    while rows := context.staging.chunk(name, after, 5000):
+        after = rows[-1][0]
+        outcomes = context.staging.outcomes(name, rows[0][0], after)
+        for number, row in rows:
+            raw = next((v for k, v in row.items() if fieldmap.plain(k) == fieldmap.plain(column)), None)
+            if convert.is_blank(raw):
+                continue
+            try:
+                value = convert.value_of(field, raw, {})
+            except convert.Unreadable:
+                unreadable += 1
+                continue
+            if outcomes.get(number) in (Outcome.REFUSED, Outcome.MERGED):
+                others += value
+            else:
+                created += value
+    return {"then": f"{created:.2f}", "elsewhere": f"{others:.2f}", "unreadable": unreadable}

@@ -1,0 +1,143 @@
+"""Moving in as a person does it: stage and try, look at what would happen, load, look at what happened."""
+
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.utils import timezone
+
+from crm import files, jobs
+from crm.excel.columns import Column
+from crm.excel.writer import write_xlsx
+from crm.jobs import JobError
+from crm.legacy import report, sources, tables
+from crm.legacy.context import Context
+from crm.legacy.load import WORDS, run
+from crm.legacy.staging import Staging
+from crm.models import LegacyLoad
+from crm.policies import policy_for
+from crm.secrets import Secret
+
+State = LegacyLoad.State
+DONE = (State.CHECKED, State.LOADED)
+
+
+class MoveRefused(ValueError):
+    """The step makes no sense now; the message says why."""
+
+
+def folder() -> Path:
+    path = settings.FILES_DIR / "legacy"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def begin(source, *, by, system="", name="") -> LegacyLoad:
+    """Stage ``source`` (a file that is ours from now on, a folder, or a ``mysql://`` address) and try it.
+
+    ``system`` is found by the names of the tables unless it is given. Raises PermissionDenied.
+    """
+    _require(by)
+    load = LegacyLoad(system=system, source=name or sources.shown(source), user=by, staging=f"{uuid4().hex}.db")
+    load.save()
+    params = {"load": load.pk, "source": Secret.seal(str(source)).token}
+    load.job = jobs.enqueue("legacy.try", by=by, title=f"试运行迁入：{load.source}"[:200], params=params)
+    load.save()
+    return load
+
+
+def confirm(load, *, by) -> LegacyLoad:
+    """Load what was tried. Raises PermissionDenied, MoveRefused."""
+    _require(by)
+    changed = LegacyLoad.objects.filter(pk=load.pk, state__in=DONE).update(state=State.LOADING)
+    if not changed:
+        raise MoveRefused("这次迁入还没有试运行完，或正在进行中。")
+    load.refresh_from_db()
+    load.job = jobs.enqueue(
+        "legacy.load", by=by, title=f"迁入：{load.source}"[:200], params={"load": load.pk}, key=f"legacy:{load.pk}"
+    )
+    load.save()
+    return load
+
+
+def _require(by):
+    if not policy_for(LegacyLoad).allows(by, "add"):
+        raise PermissionDenied("没有从旧系统迁入的权限。")
+
+
+def staging_of(load) -> Staging:
+    return Staging(str(folder() / load.staging))
+
+
+def run_try(job):
+    """Job ``legacy.try``: read the source into the staging file, then try all of it without writing a record."""
+    load = LegacyLoad.objects.get(pk=job.job.params["load"])
+    source = Secret(job.job.params["source"]).open()
+    path = folder() / load.staging
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+    try:
+        with staging_of(load) as staging:
+            _update(load, state=State.STAGING, message="")
+            sources.fill(staging, source, beat=lambda rows: job.beat(message=f"已读取 {rows} 行"))
+            system = load.system or report.system_of(staging)
+            if system is None:
+                raise sources.SourceError("这些表不属于任何一个可以迁入的旧系统。")
+            _update(load, state=State.CHECKING, system=system)
+            context = Context(load, staging, write=False)
+            run(context, beat=job.beat)
+            _update(load, state=State.CHECKED, report=report.of(context))
+    except sources.SourceError as error:
+        _update(load, state=State.FAILED, message=str(error)[:500])
+        raise JobError(str(error)) from error
+    finally:
+        _discard(source)
+    return {"message": "试运行完成，没有改动任何数据。", "link": _link(load)}
+
+
+def run_load(job):
+    """Job ``legacy.load``: load the staged rows, from the checkpoint on, and reconcile."""
+    load = LegacyLoad.objects.get(pk=job.job.params["load"])
+    with staging_of(load) as staging:
+        if not job.checkpoint:
+            staging.forget_outcomes()
+        context = Context(load, staging, write=True)
+        run(context, job)
+        found = report.of(context)
+        workbook = _workbook(load, staging, job.user)
+        _update(load, state=State.LOADED, report=found, workbook=workbook, finished_at=timezone.now())
+    return {"message": "迁入完成，请核对对账表。", "link": _link(load), "file": workbook.pk}
+
+
+def _workbook(load, staging, user):
+    """Every row of which there is something to say."""
+    path = folder() / f"{uuid4().hex}.xlsx"
+    columns = [Column(title, kind="text") for title in ("表", "行", "旧主键", "结果", "说明")]
+    rows = ([table, str(n), key, WORDS[outcome], reason] for table, n, key, outcome, reason in staging.told())
+    count = write_xlsx(path, columns, rows, sheet="对账明细")
+    return files.keep(path, user=user, name=f"对账明细-{load.pk}.xlsx", rows=count or 0)
+
+
+def _discard(source):
+    """An uploaded file is read once."""
+    path = Path(source)
+    if not source.startswith("mysql://") and path.parent == folder():
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _update(load, **values):
+    LegacyLoad.objects.filter(pk=load.pk).update(**values)
+    for name, value in values.items():
+        setattr(load, name, value)
+
+
+def _link(load):
+    from django.urls import reverse
+
+    return reverse("admin:crm_legacyload_change", args=[load.pk])
+
+
+def systems() -> list[tuple[str, str]]:
+    return [("", "自动识别"), *tables.systems().items()]

@@ -1,0 +1,104 @@
+"""What is particular about a table of an old system; all that is general follows from ``docs/field-map.csv``.
+
+An app declares its tables in ``<app>/legacy.py``::
+
+    @table("java-crm", "t_customer_linkman", order=30, links={"cus_id": "t_customer"})
+    class Linkmen(Table):
+        model = Contact
+        required = ("customer", "name")
+"""
+
+from dataclasses import dataclass, field
+
+from crm.legacy import fieldmap
+
+
+@dataclass
+class Item:
+    """One old row on its way: ``values`` by field of the main model, ``parts`` by further model.
+
+    ``refused`` says why it cannot go in; ``notes`` what of it could not be taken as it was; ``target`` is the record
+    that it means, where the table itself recognises it.
+    """
+
+    number: int
+    key: str
+    raw: dict[str, str | None]
+    values: dict = field(default_factory=dict)
+    parts: dict = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    refused: str = ""
+    target: int | None = None
+
+    def get(self, column) -> str:
+        """The text of ``column``, by any spelling; blank where there is none."""
+        return self.raw.get(fieldmap.plain(column)) or ""
+
+
+class Table:
+    """How rows of one old table become records of ``model``.
+
+    ``links`` says which table a column points into, where the field map alone does not; ``synonyms`` are other names
+    of columns in the wild; ``required`` are fields without which there is no record; ``money`` the columns whose sums
+    are reconciled; ``silent`` are values by column that say nothing; ``one_by_one`` models are saved, not inserted
+    set-wise; ``by`` is the field that recognises a record of a small model that no import knows;
+    rows of a table that is not ``is_recognised`` are new, whatever is there already.
+    """
+
+    system = name = ""
+    order = 0
+    aliases: tuple[str, ...] = ()
+    model: type = None
+    key = "id"
+    links: dict[str, str] = {}
+    synonyms: dict[str, str] = {}
+    required: tuple[str, ...] = ()
+    money: dict[str, str] = {}
+    silent: dict[str, tuple[str, ...]] = {}
+    one_by_one = False
+    by = ""
+    is_recognised = True
+
+    def adjust(self, item: Item, context) -> None:
+        """Rules over several columns, before a record is looked for."""
+
+    def complete(self, rows, items, context) -> None:
+        """Columns of new rows that the model's own ``save`` would set and no resource derives."""
+
+    def finish(self, context) -> None:
+        """After the last row, in a transaction of its own: what follows from all of them."""
+
+
+_tables: dict[str, dict[str, type[Table]]] = {}
+LABELS = {
+    "java-crm": "Java CRM（t_customer 一族）",
+    "fastapi-crm": "FastAPI CRM（crm_customer 一族）",
+    "dms-customer": "DMS 客户管理",
+    "eplus-crm": "ePlus 外贸客户管理",
+    "information-tracking": "操作跟踪",
+}
+
+
+def table(system, name, *, order, **details):
+    def register(cls):
+        cls.system, cls.name, cls.order = system, name, order
+        for key, value in details.items():
+            setattr(cls, key, value)
+        _tables.setdefault(system, {})[name] = cls
+        return cls
+
+    return register
+
+
+def systems() -> dict[str, str]:
+    """``{code: label}`` of the systems that somebody can load."""
+    return {code: label for code, label in LABELS.items() if code in _tables}
+
+
+def tables_of(system) -> list[Table]:
+    """The tables of ``system`` in the order in which they are loaded."""
+    return sorted((cls() for cls in _tables.get(system, {}).values()), key=lambda each: each.order)
+
+
+def table_of_model(system, model) -> Table | None:
+    return next((each for each in tables_of(system) if each.model is model), None)

@@ -1,0 +1,35 @@
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from crm import jobs
+from crm.legacy import moves, report, sources, tables
+from crm.models import LegacyLoad
+
+
+class Command(BaseCommand):
+    help = "从旧系统迁入：先试运行，加 --apply 才写入；可以重复执行，不会重复新建"
+
+    def add_arguments(self, parser):
+        parser.add_argument("system", choices=[*tables.systems()], help="旧系统")
+        parser.add_argument("source", help="mysql:// 地址、.sql 或 .sql.gz 转储文件，或放着这些文件的目录")
+        parser.add_argument("--user", required=True, help="以谁的名义迁入（账号）")
+        parser.add_argument("--apply", action="store_true", help="试运行之后写入")
+
+    def handle(self, *args, system, source, user, apply, **options):
+        person = get_user_model().objects.filter(username=user, is_active=True).first()
+        if person is None:
+            raise CommandError(f"没有启用的账号“{user}”。")
+        load = moves.begin(source, by=person, system=system, name=sources.shown(source))
+        self._finish(load, "试运行")
+        if apply:
+            moves.confirm(load, by=person)
+            self._finish(load, "迁入")
+
+    def _finish(self, load, what):
+        jobs.execute(load.job_id)
+        load = LegacyLoad.objects.select_related("job").get(pk=load.pk)
+        if load.state not in moves.DONE:
+            raise CommandError(load.message or load.job.message or f"{what}没有完成。")
+        self.stdout.write(self.style.MIGRATE_HEADING(what))
+        for line in report.lines(load.report):
+            self.stdout.write(line)
