@@ -17,9 +17,18 @@ SHOWN, MOST = 5, 50
 SOURCES = Registry("timeline of a customer")
 # asked with (customer, user): ``Button``s that add something to it
 BUTTONS = Registry("quick additions to a customer")
+# asked with (customer, user): more of the customer's page, as HTML
+PANELS = Registry("panels on the page of a customer")
+
+# gives a read-only inline of what an upper app keeps about a customer
+TABS = Registry("tabs of a customer")
 
 # ``(model, label)`` of what may be added to a customer from its row in the list
 ROW_LINKS = Registry("quick additions in the list of customers")
+
+
+# asked with (customer, user): ``(label, what, address)`` of the records that it came from
+ORIGINS = Registry("where a customer comes from")
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Button:
     label: str
     icon: str
     link: str
+    is_quick: bool = True  # a small form in a dialog, else a page
 
 
 def change_url(obj) -> str:
@@ -106,6 +116,10 @@ def own_buttons(customer, user):
 
 def has_row_links(user) -> bool:
     return any(policy_for(model).allows(user, "add") for model, _ in ROW_LINKS.ask().values())
+
+
+def origins(customer, user) -> list[tuple[str, str, str]]:
+    return [origin for found in ORIGINS.ask(customer, user).values() for origin in found]
 
 
 def row_links(customer):

@@ -17,6 +17,7 @@ from customers.models import (
     CustomerAttachment,
     CustomerCategory,
     CustomerLink,
+    CustomerMerge,
     CustomerPath,
     CustomerUserObjectPermission,
     Interaction,
@@ -86,6 +87,7 @@ policies.register(
         masks={"phone": mask_phone},
     ),
 )
+policies.child(CustomerMerge, of="survivor")
 for model in (PoolRule, RecycleBatch):
     policies.shared(model)
 FREE_PARTS, CONTROLLED_PARTS = (Contact, ShippingMark, CustomerLink), (BankAccount, CustomerPath)
@@ -140,10 +142,10 @@ policies.ROW_LIMITS.add("categories", limits_of_roles)
 
 SELLERS = "销售 销售主管 销售总监"
 allow(SELLERS, Customer, "add change view import export share release protect")
-allow("销售主管 销售总监", Customer, "assign delete")
+allow("销售主管 销售总监", Customer, "assign delete merge")
 allow("审批人", Customer, "view review export")
 allow("客服 财务 市场 审计", Customer, "view export")
-allow("管理员", Customer, "add change delete view import export assign share review revise release protect")
+allow("管理员", Customer, "add change delete view import export assign share review revise release protect merge")
 for model in PARTS:
     allow(SELLERS + " 管理员", model, "add change delete view")
     allow("审批人 审计", model, "view")
@@ -192,3 +194,5 @@ allow("市场 审计 销售主管 销售总监", PoolRule, "view")
 allow("管理员", PoolRule, "add change delete view")
 allow("销售总监 审计", RecycleBatch, "view")
 allow("管理员", RecycleBatch, "view undo")
+allow("销售主管 销售总监 管理员", CustomerMerge, "view undo")
+allow("审计", CustomerMerge, "view")

@@ -5,7 +5,9 @@ from customers.admin import (  # noqa: F401
     contacts,
     credentials,
     credit,
+    duplicates,
     interactions,
+    merging,
     paths,
     pool,
 )

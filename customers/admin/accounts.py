@@ -14,6 +14,7 @@ from crm.admin.filters import (
     SharedFilter,
 )
 from crm.admin.proposals import ProposesMixin, ReasonForm
+from crm.admin.quick import mark_changeable
 from crm.admin.trees import TreeAdmin
 from crm.exchange import money
 from customers import activity
@@ -21,7 +22,9 @@ from customers.admin.attachments import CustomerAttachmentInline
 from customers.admin.contacts import BankAccountInline, ContactInline, CustomerLinkInline, ShippingMarkInline
 from customers.admin.credentials import ApiCredentialInline, CancelKeyInline
 from customers.admin.credit import CreditLimitInline, CreditPages, TemporaryRequestForm
+from customers.admin.duplicates import DuplicatePages
 from customers.admin.lifecycle import STAGE_LABELS, StageForm, StagePeriodInline
+from customers.admin.merging import MergePages
 from customers.admin.paths import CustomerPathInline
 from customers.admin.pool import OwnershipPeriodInline, SeaFilter, SeaPages
 from customers.approvals import CHANGE, DELETION, REVIEW, STAGE, TEMPORARY, change_kind
@@ -42,7 +45,7 @@ class ReviewForm(ReasonForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
+class CustomerAdmin(DuplicatePages, MergePages, CreditPages, SeaPages, ProposesMixin, ModelAdmin):
     nav_icon, nav_order, in_palette = "apartment", 10, True
     head_template = "customers/customer_head.html"
     head_labels = ("level_name", "stage_name", "review_name", "deal_name")
@@ -108,7 +111,7 @@ class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
         DELETION.code: ReasonForm,
     }
     restore_kind = CHANGE
-    actions = ["approve_selected", "release_selected"]
+    actions = ["approve_selected", "release_selected", "merge_selected"]
     fieldsets = [
         (
             "基本资料",
@@ -242,11 +245,18 @@ class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
     def dwell(self, obj):
         return "，".join(f"{stage} {days} 天" for stage, days in lifecycle.dwell(obj))
 
+    def get_inlines(self, request, obj):
+        """What upper apps keep about a customer comes first."""
+        own = super().get_inlines(request, obj)
+        return [*activity.TABS.ask().values(), *own] if obj is not None else own
+
     # --- Activity ----------------------------------------------------------------------------------------------------
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if change and obj is not None:
             context["activity"] = activity.of_customer(obj, request.user)
+            context["panels"] = activity.PANELS.ask(obj, request.user).values()
+            context["origins"] = activity.origins(obj, request.user)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     @display(description="下次跟进", ordering="next_follow_at")
@@ -255,10 +265,16 @@ class CustomerAdmin(CreditPages, SeaPages, ProposesMixin, ModelAdmin):
 
     @display(description="")
     def quick(self, obj):
-        return activity.row_links(obj)
+        return activity.row_links(obj) if obj.may_change else ""
+
+    def get_changelist_instance(self, request):
+        """To which of the customers of the page something may be added is asked for all of them at once."""
+        found = super().get_changelist_instance(request)
+        mark_changeable(self.policy, request.user, found.result_list)
+        return found
 
     def get_list_display(self, request):
-        """The quick additions are for those who may add at all; whether to this row, the small form says."""
+        """The quick additions are for those who may add at all."""
         shown = super().get_list_display(request)
         return shown if activity.has_row_links(request.user) else [name for name in shown if name != "quick"]
 

@@ -9,7 +9,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from crm import login
+from crm import login, trails
 from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.admin.forms import RecordForm
@@ -144,6 +144,7 @@ class ApiCredentialAdmin(CredentialAdmin):
         except Unreadable as error:
             self.message_user(request, str(error), messages.ERROR)
             return back
+        trails.note(request, trails.Kind.REVEAL, f"查看应用密钥：{credential.app_id}", obj=credential)
         words = {
             "title": "应用密钥",
             "identifier": credential.app_id,

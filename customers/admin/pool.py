@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.html import format_html
 
+from crm import trails
 from crm.admin.actions import answered, ask
 from crm.admin.base import ModelAdmin, TabularInline, action, display
 from crm.admin.filters import ChoiceFilter, DictionaryFilter, PersonFilter, RangeDateTimeFilter
@@ -94,9 +95,11 @@ class SeaCustomerAdmin(ProjectionAdmin):
         customer = open_to.filter(pk=object_id).first() if object_id.isdecimal() else None
         if customer is None or request.method != "POST":
             raise Http404("客户不存在，或您无权查看它的联系方式。")
+        numbers = pool.reveal(customer, by=request.user)
+        trails.note(request, trails.Kind.REVEAL, "查看公海客户的电话", obj=Customer.objects.get(pk=customer.pk))
         context = {
             "title": f"联系方式：{customer}",
-            "numbers": pool.reveal(customer, by=request.user),
+            "numbers": numbers,
             "customer": customer,
             "claim_url": self._url("claim", customer.pk) if self.policy.allows(request.user, "claim") else "",
             "back": self._url("changelist"),

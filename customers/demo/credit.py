@@ -117,10 +117,13 @@ class Credit:
                         by=self.finance,
                         reason="旺季备货，客户已付三成定金。",
                     )
+                held = min(limit.amount * Decimal("0.4"), credit.headroom(customer, limit.currency) / 2)
+                if held < 1:  # what was sold to it has used up its credit
+                    continue
                 credit.reserve(
                     customer,
                     limit.currency,
-                    (limit.amount * Decimal("0.4")).quantize(Decimal(1)),
+                    held.quantize(Decimal(1)),
                     source="合同",
                     reference=f"HT{today:%Y%m%d}{place + 1:04}",
                     by=self.finance,

@@ -26,6 +26,7 @@ from customers.models.credit import (
 )
 from customers.models.interactions import Interaction, VisitPlan, VisitStatus
 from customers.models.lifecycle import Priority, StagePeriod, StagePolicy
+from customers.models.merging import CustomerMerge
 from customers.models.paths import CustomerPath
 from customers.models.pool import OwnerChange, OwnershipPeriod, PoolRule, RecycleBatch, SeaCustomer
 
@@ -44,6 +45,7 @@ __all__ = [
     "CustomerAttachment",
     "CustomerCategory",
     "CustomerLink",
+    "CustomerMerge",
     "CustomerPath",
     "CustomerUserObjectPermission",
     "DealStatus",

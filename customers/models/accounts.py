@@ -274,6 +274,7 @@ class Customer(FSMModelMixin, OwnedRecord):
             ("share_customer", "共享客户"),
             ("release_customer", "退回公海"),
             ("protect_customer", "保护客户"),
+            ("merge_customer", "合并客户"),
             ("review_customer", "审核客户"),
             ("revise_customer", "直接修改已审核客户"),
         ]
@@ -284,6 +285,7 @@ class Customer(FSMModelMixin, OwnedRecord):
             models.Index(fields=["deal_status", "is_valid"], name="customer_deal"),
             models.Index(fields=["review_status", "is_valid"], name="customer_review"),
             models.Index(fields=["stage", "is_valid"], name="customer_stage"),
+            models.Index(fields=["stage", "stage_since"], name="customer_stage_since"),
             models.Index(fields=["owner", "owned_since"], name="customer_owned_since"),
         ]
 
@@ -340,10 +342,19 @@ class Customer(FSMModelMixin, OwnedRecord):
     def resubmit(self):
         """Corrected and asked for again; runs within a request for review."""
 
+    @transition(deal_status, source="*", target=DealStatus.WON)
+    def win(self):
+        """Runs within ``customers.services.lifecycle.record_deal``."""
+
     @transition(stage, source="*", target=RETURN_VALUE(*Stage.values))
     def enter_stage(self, stage):
         """Runs within ``customers.services.lifecycle.change_stage``."""
         return stage
+
+    @transition(deal_status, source="*", target=RETURN_VALUE(*DealStatus.values))
+    def enter_deal(self, deal):
+        """Runs within the services that know of deals: a confirmed loss, a recovery."""
+        return deal
 
     @transition(
         review_status,

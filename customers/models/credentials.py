@@ -119,6 +119,7 @@ class CancelKey(Credential):
         ordering = ["-id"]
         default_permissions = ("add", "change", "delete", "view")
         constraints = [models.UniqueConstraint(fields=["customer", "app_key_key"], name="cancel_key_once")]
+        indexes = [models.Index(fields=["app_key_key"], name="cancel_key_name")]
 
     def __str__(self):
         return self.app_key

@@ -38,6 +38,7 @@ class OwnerChange(models.TextChoices):
     RECYCLED = "recycled", "自动回收"
     RESTORED = "restored", "撤销回收"
     MERGED = "merged", "合并"
+    UNMERGED = "unmerged", "撤销合并"
 
 
 class PoolRule(Record):

@@ -4,11 +4,15 @@ import re
 import sys
 
 from crm import numbering, text
+from crm.audit_display import NOBODY
 from crm.excel.companion import PREFIX, Companion
 from crm.excel.resource import Resource, register
-from crm.excel.widgets import CellProblem, DictionaryWidget
+from crm.excel.widgets import CellProblem, DictionaryWidget, PersonWidget
+from crm.policies import policy_for
 from customers.models import Contact, Customer, RealCustomer
 from customers.services import changes
+
+SEA = "公海"
 
 
 class ScaleWidget(DictionaryWidget):
@@ -55,6 +59,23 @@ class AreaWidget(DictionaryWidget):
             if len(found) == 1:
                 return found.pop()
             raise
+
+
+class SeaOrPersonWidget(PersonWidget):
+    """A colleague, or the word 公海: a new customer without owner, for those who may give customers up."""
+
+    def words(self, context):
+        return [SEA, *super().words(context)] if self._may(context) else super().words(context)
+
+    def resolve(self, shown, context):
+        if text.fold(shown) != SEA:
+            return super().resolve(shown, context)
+        if not self._may(context):
+            raise CellProblem("没有“退回公海”的权限，不能把客户放入公海；请填写一位同事，或留空归自己负责。")
+        return NOBODY
+
+    def _may(self, context):
+        return policy_for(Customer).allows(context.user, "release")
 
 
 class CustomerContact(Companion):
@@ -142,7 +163,11 @@ class CustomerResource(Resource):
         readonly = ["review_status", "deal_status", "stage", "created_at", "updated_at"]
         keys = [("code", "code_key"), ("name", "name_key")]
         guard = "name"
-        cells = {"scale": ScaleWidget, "area": AreaWidget}
+        cells = {"scale": ScaleWidget, "area": AreaWidget, "owner": SeaOrPersonWidget}
+        notes = [
+            "有“分配客户”权限的人：“负责人”填“公海”，新客户进入公海等人认领；整个文件都进公海时，可在匹配页给“负责人”设默认值“公海”。",
+            "“负责人”留空，或没有分配权限，新客户归导入的人负责；已有客户不能通过导入退回公海。",
+        ]
         synonyms = {
             "code": (
                 "客户编号",
@@ -213,8 +238,15 @@ class CustomerResource(Resource):
             for row, code in zip(blank, numbering.take("customer", len(blank)), strict=True):
                 row["code"] = code
 
+    def to_row(self, values):
+        return super().to_row({**values, "owner": None} if values.get("owner") == NOBODY else values)
+
     def refuse_changes(self, changed, stored, context):
         """An approved customer changes by request; its contact may be brought up to date by anybody who may edit it."""
+        if changed.get("owner") == [None, NOBODY]:
+            del changed["owner"]  # it is in the sea already
+        if changed.get("owner", [None, None])[1] == NOBODY:
+            return f"“{stored['name']}”已有负责人，不能通过导入退回公海；请在列表里勾选后“退回公海”。"
         if "owner" in changed and not self._may_assign(stored, context.user):
             return f"没有分配“{stored['name']}”的权限，不能更换负责人；请留空“负责人”一列，或请主管导入。"
         own = [name for name in changed if not name.startswith(PREFIX) and name != "owner"]

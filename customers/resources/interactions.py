@@ -36,13 +36,14 @@ class ActivityResource(Resource):
     """
 
     roots: tuple[str, ...] = ("customer",)
+    moment = "time"
     tellers: tuple[str, ...] = ()
 
     def key_of(self, values):
         root = next((f"{name}:{values[name]}" for name in self.roots if values.get(name) is not None), None)
         words = text.fold("\n".join(values.get(name) or "" for name in self.tellers))
-        moment = values.get("time")
-        return ("time", root, moment, words) if root and moment else None
+        moment = values.get(self.moment)
+        return (self.moment, root, moment, words) if root and moment else None
 
     def find(self, keys):
         found: dict = {}
@@ -52,9 +53,10 @@ class ActivityResource(Resource):
             if not ids:
                 continue
             rows = self.model._base_manager.filter(is_valid=True, **{f"{name}__in": ids})
-            rows = rows.filter(time__gte=moments[0], time__lt=moments[-1] + timedelta(seconds=1))
-            for pk, root, moment, *words in rows.values_list("pk", f"{name}_id", "time", *self.tellers):
-                key = ("time", f"{name}:{root}", audit.json_value(moment), text.fold("\n".join(words)))
+            first, last = moments[0], moments[-1] + timedelta(seconds=1)
+            rows = rows.filter(**{f"{self.moment}__gte": first, f"{self.moment}__lt": last})
+            for pk, root, moment, *words in rows.values_list("pk", f"{name}_id", self.moment, *self.tellers):
+                key = (self.moment, f"{name}:{root}", audit.json_value(moment), text.fold("\n".join(words)))
                 if key in keys:
                     found.setdefault(key, []).append(pk)
         return found

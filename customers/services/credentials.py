@@ -19,6 +19,8 @@ from customers.services.reviews import require_usable
 
 MIN_LENGTH = 8
 MAX_OVERLAP_DAYS = 30
+# customers who may have chosen the same name for a key
+MAX_NAMESAKES = 20
 # how exactly "last used" is known: less often than every request is written
 USED_GRAIN = timedelta(minutes=1)
 
@@ -161,6 +163,27 @@ def verify_signature(customer, app_key, message: bytes, signature: str) -> bool:
     if fits:
         _note_use(key)
     return fits
+
+
+@sensitive_variables()
+def authenticate(app_key, message: bytes, signature: str) -> CancelKey | None:
+    """The key whose token signed ``message``, with its customer; whether both are enabled the caller asks.
+
+    A key's name is unique within its customer only: the signature tells namesakes apart, and one that fits two tells
+    nothing. Compared in constant time, with as many tokens whether there is such a key or not.
+    """
+    keys = CancelKey.objects.valid().filter(app_key_key=exactly(app_key)).select_related("customer").order_by("pk")
+    candidates = [(key, token) for key in keys[:MAX_NAMESAKES] for token in _tokens(key)]
+    candidates += [(None, generate())] * max(0, 2 - len(candidates))
+    given, found = signature.strip().lower().encode(), []
+    for key, token in candidates:
+        expected = hmac.new(token.encode(), message, hashlib.sha256).hexdigest()
+        if hmac.compare_digest(expected.encode(), given) and key is not None and key not in found:
+            found.append(key)
+    if len(found) != 1:
+        return None
+    _note_use(found[0])
+    return found[0]
 
 
 def _live_key(customer, app_key) -> CancelKey | None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from crm import actor
 from crm.models import Operation
 from crm.registries import Registry
-from customers.models import Customer, Stage, StagePeriod, StagePolicy
+from customers.models import Customer, DealStatus, Stage, StagePeriod, StagePolicy
 
 # asked with a customer for what was sold to it: ``provider(customer) -> Deals``; the selling app answers
 DEALS = Registry("deals of a customer")
@@ -67,6 +67,22 @@ def change_stage(customer, stage, *, by, reason="", request=None) -> Customer:
         stored.stage_since = now
         stored.save(operation=Operation.TRANSITION, remark=reason)
         period.save(remark=reason)
+    return stored
+
+
+def record_deal(customer, at, *, by) -> Customer:
+    """Note that something was sold to ``customer`` at the moment ``at``: 成交, and when last; it locks the customer.
+
+    Rights are checked by whoever calls: a contract is signed, an order confirmed.
+    """
+    with transaction.atomic(), actor.acting(by):
+        stored = Customer._base_manager.select_for_update().get(pk=customer.pk)
+        if stored.last_deal_at is None or stored.last_deal_at < at:
+            stored.last_deal_at = at
+            stored.save(update_fields=["last_deal_at"])
+        if stored.deal_status != DealStatus.WON:
+            stored.win()
+            stored.save(operation=Operation.TRANSITION, remark="成交")
     return stored
 
 

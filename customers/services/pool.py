@@ -11,11 +11,21 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from crm import actor, audit, ownership
+from crm import actor, audit, handover, ownership
 from crm.models import DataScope, Operation, User
 from crm.notifications import notify
 from crm.policies import members_in_scope, policy_for
-from customers.models import Contact, Customer, OwnerChange, OwnershipPeriod, PoolRule, SeaCustomer, Stage
+from customers.models import (
+    Contact,
+    Customer,
+    OwnerChange,
+    OwnershipPeriod,
+    PoolRule,
+    SeaCustomer,
+    Stage,
+    VisitPlan,
+    VisitStatus,
+)
 from customers.services import lifecycle
 from customers.services.rulebook import IN_PLAY, Rulebook
 
@@ -34,10 +44,13 @@ class CustomerTaken(PoolError):
 
 
 def note_owner(obj, owner, *, reason, how):
-    """Hook of ``ownership.changing``: close the present period of a customer; the next one begins now."""
+    """Hook of ``ownership.changing``: close the present period of a customer; the next one begins now.
+
+    A protection ends with its owner, unless the work is handed over as it stands (``how`` says 移交).
+    """
     if not isinstance(obj, Customer):
         return None
-    now, before = timezone.now(), last_period(obj)
+    now, before, kept = timezone.now(), last_period(obj), how == OwnerChange.TRANSFERRED
     if not how:
         how = OwnerChange.RELEASED if owner is None else OwnerChange.TRANSFERRED
         if obj.owner_id is None:
@@ -53,13 +66,24 @@ def note_owner(obj, owner, *, reason, how):
         next_owner=owner,
         reason=reason[:255],
     ).save()
-    obj.owned_since, obj.protected_until = now, None
+    obj.owned_since, obj.protected_until = now, obj.protected_until if kept else None
     return ["owned_since", "protected_until"]
 
 
 def last_period(customer) -> OwnershipPeriod | None:
     """How the present period came about: the one before it."""
     return customer.ownership_periods.filter(is_valid=True).select_related("owner").order_by("-pk").first()
+
+
+def pass_visits_on(ids, leaver, owner):
+    """The visits still planned to the customers ``ids`` go along: who takes over goes instead of ``leaver``."""
+    plans = VisitPlan.objects.valid().filter(customer__in=ids, status=VisitStatus.PLANNED, participants=leaver)
+    for plan in plans.select_related("customer").order_by("pk"):
+        people = [person for person in plan.participants.all() if person.pk not in (leaver.pk, owner.pk)]
+        plan.save(m2m={"participants": [*people, owner]}, remark=f"由{leaver}移交")
+
+
+HANDOVER = handover.Kind(Customer, how=OwnerChange.TRANSFERRED, follow=pass_visits_on)
 
 
 # --- Claiming --------------------------------------------------------------------------------------------------------

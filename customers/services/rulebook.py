@@ -110,7 +110,8 @@ class Rulebook:
         for rule in self.rules:
             departments = list(rule.departments.all())
             if departments and not _belongs(user, departments):
-                closed = self.under(rule) if closed is None else closed | self.under(rule)
+                under = self.under(rule) or Q(pk__isnull=False)  # an empty Q would exclude nothing
+                closed = under if closed is None else closed | under
         return closed
 
     # --- When --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""Customers and what belongs to them, from the old systems."""
+
+from crm import text
+from crm.legacy.tables import Table, table
+from customers.models import Contact, Customer, Interaction, Kind, ReviewStatus
+
+
+@table(
+    "java-crm",
+    "t_customer",
+    order=20,
+    money={"zczj": "registered_capital", "nyye": "annual_turnover"},
+    silent={"state": ("0",)},
+)
+class JavaCustomers(Table):
+    """Customers by number. They were dealt with before, so they wait for no review; 1 is lost, of the others the orders
+    tell (``sales.legacy``)."""
+
+    model = Customer
+    required = ("name",)
+
+    def adjust(self, item, context):
+        item.values.setdefault("kind", Kind.COMPANY)
+        item.values["review_status"] = ReviewStatus.APPROVED
+        for model in list(item.parts):
+            if not item.parts[model].get("account"):
+                item.notes += [f"{name}：{value}" for name, value in item.parts.pop(model).items()]
+
+
+@table("java-crm", "t_customer_linkman", order=30, synonyms={"create_date": "ceate_date"})
+class JavaLinkmen(Table):
+    model = Contact
+    required = ("customer", "name")
+
+    def adjust(self, item, context):
+        item.values.setdefault("name", item.values.get("mobile", ""))
+
+    def complete(self, rows, items, context):
+        for row in rows:
+            if not row.get("is_valid", True):
+                row |= {"is_default": False, "default_of_id": None, "mobile_key": None}
+
+
+@table("java-crm", "t_customer_contact", order=35)
+class JavaInteractions(Table):
+    """交往记录."""
+
+    model = Interaction
+    required = ("customer", "time")
+
+    def adjust(self, item, context):
+        item.values.setdefault("time", item.values.get("created_at"))
+        if not text.clean_text(item.values.get("overview") or ""):
+            item.values["overview"] = "（旧系统没有写概要）"

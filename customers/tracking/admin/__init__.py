@@ -1,0 +1,1 @@
+from customers.tracking.admin import alerts, calls, traces  # noqa: F401

@@ -1,0 +1,19 @@
+from customers.tracking.models.alerts import Alert, AlertRule, AlertState, Watch
+from customers.tracking.models.calls import ApiCall, Reply, UsedNonce
+from customers.tracking.models.counts import Rollup, TraceCount
+from customers.tracking.models.traces import Delivery, Source, Trace
+
+__all__ = [
+    "Alert",
+    "AlertRule",
+    "AlertState",
+    "ApiCall",
+    "Delivery",
+    "Reply",
+    "Rollup",
+    "Source",
+    "Trace",
+    "TraceCount",
+    "UsedNonce",
+    "Watch",
+]

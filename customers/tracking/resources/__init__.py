@@ -1,0 +1,1 @@
+from customers.tracking.resources import traces  # noqa: F401
