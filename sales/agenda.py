@@ -1,4 +1,4 @@
-"""Next steps on the agenda: they belong to whoever owns the lead or the customer now, whoever wrote them down."""
+"""Next steps on the agenda: they belong to whoever owns the lead, customer or opportunity now, whoever wrote them."""
 
 from django.db.models import Q
 
@@ -6,25 +6,24 @@ from crm.agenda import Occasion
 from crm.policies import policy_for
 from customers.activity import change_url
 from customers.models import Customer
-from sales.models import OPEN, FollowUp, Lead
+from sales.models import OPEN, FollowUp, Lead, Opportunity, OpportunityStatus
 
 
 class NextSteps:
-    """What the newest follow-up of each ``model`` (Lead or Customer) says is next."""
+    """What the newest follow-up of each ``model`` says is next; ``only`` are those that are still worked on."""
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, kind, **only):
+        self.model, self.kind, self.only = model, kind, only
 
     def allows(self, user):
         return policy_for(self.model).allows(user, "view") and policy_for(FollowUp).allows(user, "view")
 
     def occasions(self, user, since, until, *, mine, done, most):
         policy = policy_for(self.model)
-        rows = (policy.visible_to(user) if user is not None else policy.rows()).filter(next_follow_at__lt=until)
+        rows = policy.visible_to(user) if user is not None else policy.rows()
+        rows = rows.filter(next_follow_at__lt=until, **self.only)
         if since is not None:
             rows = rows.filter(next_follow_at__gte=since)
-        if self.model is Lead:
-            rows = rows.filter(status__in=OPEN)
         if mine:
             rows = rows.filter(owner=user)
         found = list(rows.select_related("owner").order_by("next_follow_at", "id")[:most])
@@ -32,7 +31,7 @@ class NextSteps:
         return [
             Occasion(
                 time=row.next_follow_at,
-                kind="跟进客户" if self.model is not Lead else "跟进线索",
+                kind=self.kind,
                 icon="history_edu",
                 title=str(row),
                 link=change_url(row),
@@ -47,7 +46,7 @@ class NextSteps:
         """``{(id, next time): what is to be done}``."""
         keys, name = [row.pk for row in rows], self.model._meta.model_name
         about = Q(**{f"{name}__in": keys})
-        if self.model is not Lead:
+        if self.model is Customer:
             about |= Q(lead__customer__in=keys)
         steps = FollowUp.objects.valid().filter(about, next_time__in={row.next_follow_at for row in rows})
         found = {}
@@ -58,4 +57,6 @@ class NextSteps:
         return found
 
 
-OF_LEADS, OF_CUSTOMERS = NextSteps(Lead), NextSteps(Customer)
+OF_LEADS = NextSteps(Lead, "跟进线索", status__in=OPEN)
+OF_CUSTOMERS = NextSteps(Customer, "跟进客户")
+OF_OPPORTUNITIES = NextSteps(Opportunity, "跟进商机", status=OpportunityStatus.OPEN)

@@ -1,4 +1,4 @@
-"""Leads on the home page: what waits for whoever opened it, each number leading to its list."""
+"""Leads and opportunities on the home page: what waits for whoever opened it, each number leading to its list."""
 
 from urllib.parse import urlencode
 
@@ -10,7 +10,8 @@ from django.utils import timezone
 from crm.admin.home import Figure, Part, Shortcut
 from crm.models import DataScope
 from crm.policies import policy_for
-from sales.models import DevelopmentPlan, Lead, LeadStatus, PlanResult, PooledLead
+from sales.models import DevelopmentPlan, Lead, LeadStatus, Opportunity, OpportunityStatus, PlanResult, PooledLead
+from sales.services import opportunities
 
 
 def part(request) -> Part:
@@ -47,6 +48,45 @@ def _leads(user, policy, scope):
         Figure("跟进中线索", counts["working"], _list("lead", status=LeadStatus.WORKING, **mine)),
         Figure("本月转化", counts["converted"], _list("lead", converted_at_from=month, **mine)),
     ]
+
+
+def opportunities_part(request) -> Part | None:
+    """Open opportunities, what they are worth by their probabilities in CNY, and those that do not move."""
+    user, policy = request.user, policy_for(Opportunity)
+    scope = policy.scope(user, "view")
+    if scope is None:
+        return None
+    mine = {"owner": user.pk} if scope == DataScope.SELF else {}
+    rows, month = policy.visible_to(user).filter(**mine), timezone.localdate().replace(day=1)
+    start = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    still_open = rows.filter(status=OpportunityStatus.OPEN)
+    won = rows.filter(status=OpportunityStatus.WON, closed_at__gte=start)
+    worth, gained = (opportunities.sums(some).get(None, opportunities.Sums()) for some in (still_open, won))
+    whose = "我的" if mine else "全部" if scope == DataScope.ALL else "团队"
+    lacking = f"，缺 {'、'.join(sorted(worth.missing))} 汇率" if worth.missing else ""
+    stuck = still_open.filter(opportunities.stuck()).count()
+    figures = [
+        Figure(
+            f"{whose}商机",
+            worth.count,
+            _list("opportunity", status=OpportunityStatus.OPEN, **mine),
+            f"加权 CNY {worth.forecast:,.0f}，合计 CNY {worth.total:,.0f}{lacking}",
+        ),
+        Figure("停滞商机", stuck, _list("opportunity", stuck="1", **mine), "在阶段里停留过久"),
+        Figure(
+            "本月赢单",
+            gained.count,
+            _list("opportunity", status=OpportunityStatus.WON, closed_at_from=month, **mine),
+            f"合计 CNY {gained.total:,.0f}",
+        ),
+    ]
+    shortcuts = []
+    if admin.site._registry[Opportunity].has_add_permission(request):
+        shortcuts = [
+            Shortcut("新建商机", reverse("admin:sales_opportunity_add"), "target"),
+            Shortcut("商机看板", reverse("admin:sales_opportunity_board"), "view_kanban"),
+        ]
+    return Part(figures=figures, shortcuts=shortcuts)
 
 
 def _plans(user):

@@ -3,8 +3,9 @@
 from django.db.models import Q
 
 from crm.models import DataScope
-from crm.policies import OwnedPolicy, ProjectionPolicy, SharedPolicy
-from sales.models import OPEN, LeadPool
+from crm.policies import ChildPolicy, OwnedPolicy, ProjectionPolicy, SharedPolicy
+from sales.models import OPEN, CampaignStatus, ContractStatus, LeadPool
+from sales.models.documents import DocumentFields
 
 POOL_ADMINS_MAY = {"view", "assign", "release"}
 
@@ -60,3 +61,62 @@ class LeadPoolPolicy(SharedPolicy):
         if self.scope(user, "view") == DataScope.ALL:
             return rows
         return rows.filter(pk__in=open_pools(user).values("pk"))
+
+
+EDITING = ("change", "delete", "import")
+KEEP = "keep"  # what hangs on a contract and goes on after it was signed: files, instalments
+
+
+class DraftsOnly:
+    """Documents, and by ``status_path`` their lines, are edited and removed while they are drafts."""
+
+    status_path = "status"
+
+    def visible_to(self, user, action="view"):
+        rows = super().visible_to(user, action)
+        return rows.filter(**{self.status_path: DocumentFields.DRAFT}) if action in EDITING else rows
+
+
+class DocumentPolicy(DraftsOnly, ChildPolicy):
+    """Quotations and orders follow their customer."""
+
+
+class ContractPolicy(DraftsOnly, OwnedPolicy):
+    """Contracts have owners of their own. ``KEEP`` is the right to change one without asking for its state."""
+
+    rights = OwnedPolicy.rights | {"terminate": "delete"}
+
+    def permission(self, action):
+        return super().permission("change" if action == KEEP else action)
+
+    def provides(self, action):
+        return super().provides("change" if action == KEEP else action)
+
+    def visible_to(self, user, action="view"):
+        return self._in_state(super().visible_to(user, action), action)
+
+    def limit(self, rows, user, action):
+        rows = super().limit(rows, user, action)
+        return self._in_state(rows.filter(status=DocumentFields.DRAFT) if action in EDITING else rows, action)
+
+    def _in_state(self, rows, action):
+        return rows.filter(status=ContractStatus.SIGNED) if action == "amend" else rows
+
+
+class LinePolicy(DraftsOnly, ChildPolicy):
+    """Lines follow the record that their document follows (``of``) and the state of the document (``document``)."""
+
+    def __init__(self, model, *, of, document, **options):
+        super().__init__(model, of=of, **options)
+        self.document, self.status_path = document, f"{document}__status"
+
+    def visible_to(self, user, action="view"):
+        return super().visible_to(user, action).filter(**{f"{self.document}__is_valid": True})
+
+
+class SmsCampaignPolicy(SharedPolicy):
+    """What is scheduled, sent or over is changed by transitions alone."""
+
+    def visible_to(self, user, action="view"):
+        rows = super().visible_to(user, action)
+        return rows.filter(status=CampaignStatus.DRAFT) if action in ("change", "delete") else rows

@@ -1,1 +1,13 @@
-from sales.admin import followups, leads  # noqa: F401
+from sales.admin import (  # noqa: F401
+    catalog,
+    contracts,
+    followups,
+    leads,
+    marketing,
+    opportunities,
+    orders,
+    payments,
+    printing,
+    quotations,
+    sms,
+)

@@ -4,11 +4,11 @@ from django import forms
 
 from crm.admin.forms import RecordForm
 from crm.admin.page_forms import field
-from crm.models import DictionaryItem
+from crm.models import Currency, DictionaryItem
 from crm.policies import policy_for
 from crm.text import is_phone
 from customers.models import Customer, Kind
-from sales.models import LeadPool
+from sales.models import LeadPool, Opportunity, OpportunityStage
 
 
 class LeadForm(RecordForm):
@@ -57,14 +57,32 @@ class ConversionForm(forms.Form):
         forms.CharField, "联系人姓名", max_length=100, help_text="留空则不建联系人；同号码的联系人已有时不会重复建立。"
     )
     contact_position = field(forms.CharField, "联系人职位", max_length=100)
+    opportunity_name = field(
+        forms.CharField, "商机名称", max_length=200, help_text="留空则不建商机；以后也可以在客户页面上新建。"
+    )
+    opportunity_stage = field(forms.ModelChoiceField, "商机阶段", help_text="留空则是第一个阶段。")
+    opportunity_amount = field(forms.DecimalField, "预估金额", min_value=0, max_digits=18, decimal_places=2)
+    opportunity_currency = field(forms.ChoiceField, "币种", choices=Currency.choices, initial=Currency.CNY)
+    opportunity_close = field(forms.DateField, "预计成交日期")
 
     new = ("name", "kind", "phone", "source", "address")
     contact = ("contact_name", "contact_position")
+    opportunity = (
+        "opportunity_name",
+        "opportunity_stage",
+        "opportunity_amount",
+        "opportunity_currency",
+        "opportunity_close",
+    )
 
     def __init__(self, user, customers, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["customer"].queryset = customers
         self.fields["source"].queryset = _sources_for(user)
+        self.fields["opportunity_stage"].queryset = policy_for(OpportunityStage).choices_for(user)
+        if not policy_for(Opportunity).allows(user, "add"):
+            for name in self.opportunity:
+                del self.fields[name]
 
     @property
     def new_fields(self):
@@ -74,8 +92,14 @@ class ConversionForm(forms.Form):
     def contact_fields(self):
         return [self[name] for name in self.contact]
 
+    @property
+    def opportunity_fields(self):
+        return [self[name] for name in self.opportunity if name in self.fields]
+
     def clean(self):
         cleaned = super().clean()
+        if cleaned.get("opportunity_name") and cleaned.get("opportunity_amount") is None:
+            self.add_error("opportunity_amount", "请填写预估金额。")
         if cleaned.get("customer") is None and "customer" not in self.errors:
             for name, words in (("name", "请填写客户名称。"), ("kind", "请选择客户类型。")):
                 if not cleaned.get(name):
@@ -87,6 +111,21 @@ class ConversionForm(forms.Form):
     @property
     def values(self):
         return {name: self.cleaned_data[name] for name in self.new}
+
+    @property
+    def opportunity_values(self) -> dict | None:
+        """What the opportunity to begin with says; None: there is to be none."""
+        given = self.cleaned_data
+        if not given.get("opportunity_name"):
+            return None
+        first = self.fields["opportunity_stage"].queryset.order_by("sort", "id").first()
+        return {
+            "name": given["opportunity_name"],
+            "stage": given["opportunity_stage"] or first,
+            "estimated_amount": given["opportunity_amount"],
+            "currency": given["opportunity_currency"] or Currency.CNY,
+            "expected_close_date": given["opportunity_close"],
+        }
 
 
 def _sources_for(user):

@@ -4,8 +4,9 @@ from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
+from crm import actor
 from crm.admin import quick
 from crm.admin.actions import answered, ask
 from crm.admin.agenda import due
@@ -22,12 +23,13 @@ from crm.admin.media import ordered
 from crm.admin.page_forms import OwnerForm, ReasonForm
 from crm.admin.projections import ProjectionAdmin
 from crm.ownership import OwnershipError
-from crm.policies import policy_for
+from crm.policies import HIDDEN_LABEL, policy_for
 from crm.transitions import TransitionRefused
+from customers.activity import change_url
 from customers.models import Customer
 from sales import activity
 from sales.admin.forms import ConversionForm, EnquiryForm, LeadForm
-from sales.models import OPEN, DevelopmentPlan, FollowUp, Lead, LeadEnquiry, LeadPool, PooledLead
+from sales.models import OPEN, DevelopmentPlan, FollowUp, Lead, LeadEnquiry, LeadPool, Opportunity, PooledLead
 from sales.resources.leads import LeadResource
 from sales.services import leads
 
@@ -125,6 +127,7 @@ class LeadAdmin(ModelAdmin):
         ("pool", SharedFilter),
         ("owner", OwnerFilter),
         ("source", DictionaryFilter),
+        ("activity", SharedFilter),
         ("intent_level", ChoiceFilter),
         ("next_follow_at", RangeDateTimeFilter),
         ("created_at", RangeDateTimeFilter),
@@ -137,6 +140,7 @@ class LeadAdmin(ModelAdmin):
     change_list_template = "sales/lead_list.html"
     readonly_fields = [
         "customer",
+        "opportunity_links",
         "invalid_reason",
         "assigned_at",
         "converted_at",
@@ -154,6 +158,7 @@ class LeadAdmin(ModelAdmin):
                     ("name", "phone"),
                     ("company", "position"),
                     ("pool", "source"),
+                    "activity",
                     ("intent_product", "intent_level"),
                     "success_probability",
                     "overview",
@@ -167,6 +172,7 @@ class LeadAdmin(ModelAdmin):
             {
                 "fields": [
                     ("customer", "converted_at"),
+                    "opportunity_links",
                     ("assigned_at", "invalid_reason"),
                     ("enquiry_count", "last_enquiry_at"),
                     ("created_by", "created_at"),
@@ -205,16 +211,30 @@ class LeadAdmin(ModelAdmin):
     def intent_words(self, obj):
         return f"意向{obj.get_intent_level_display()}" if obj.intent_level else None
 
+    @display(description="商机")
+    def opportunity_links(self, obj):
+        """Those begun at its conversion, named to those who may see them."""
+        user, found = actor.current().user, Opportunity.objects.valid().filter(lead=obj).order_by("pk")
+        seen = set(policy_for(Opportunity).visible_to(user).filter(lead=obj).values_list("pk", flat=True))
+        named = [format_html('<a href="{}">{}</a>', change_url(one), one) for one in found if one.pk in seen]
+        return format_html_join("、", "{}", ((one,) for one in named or [HIDDEN_LABEL])) if found else None
+
     @display(description="下次跟进", ordering="next_follow_at")
     def next_step(self, obj):
         return due(obj.next_follow_at)
 
     @display(description="")
     def quick(self, obj):
-        return format_html(quick.ROW_LINK, quick.link(FollowUp, obj, "lead"), "写跟进")
+        return format_html(quick.ROW_LINK, quick.link(FollowUp, obj, "lead"), "写跟进") if obj.may_change else ""
+
+    def get_changelist_instance(self, request):
+        found = super().get_changelist_instance(request)
+        found.result_list = list(found.result_list)
+        quick.mark_changeable(self.policy, request.user, found.result_list)
+        return found
 
     def get_list_display(self, request):
-        """The quick addition is for those who may add at all; whether to this row, the small form says."""
+        """The quick addition is for those who may add at all."""
         shown = super().get_list_display(request)
         return shown if policy_for(FollowUp).allows(request.user, "add") else [n for n in shown if n != "quick"]
 
@@ -390,8 +410,10 @@ class LeadAdmin(ModelAdmin):
             values=form.values,
             contact_name=given["contact_name"],
             contact_position=given["contact_position"],
+            opportunity=form.opportunity_values,
         )
-        self.message_user(request, f"“{obj}”已转为客户“{customer}”。", messages.SUCCESS)
+        begun = f"，商机“{given['opportunity_name']}”也已建立" if form.opportunity_values else ""
+        self.message_user(request, f"“{obj}”已转为客户“{customer}”{begun}。", messages.SUCCESS)
         if policy_for(Customer).may(request.user, "view", customer):
             return HttpResponseRedirect(reverse("admin:customers_customer_change", args=[customer.pk]))
         return HttpResponseRedirect(self._url("change", obj.pk))

@@ -9,7 +9,11 @@ from crm.models import DictionaryItem, User
 from crm.policies import GRANTED_ACTIONS
 from customers.demo import words
 from customers.models import Contact, Kind
+from sales.demo.deals import build_deals
 from sales.demo.followups import build_followups
+from sales.demo.marketing import Origins, build_activities, build_messages
+from sales.demo.money import build_money
+from sales.demo.papers import build_papers
 from sales.models import (
     DevelopmentPlan,
     IntentLevel,
@@ -78,8 +82,13 @@ def build_leads(demo: Demo) -> dict[str, int]:
     return counts
 
 
+builders.add("sales.activities", build_activities)
 builders.add("sales", build_leads)
+builders.add("sales.deals", build_deals)
 builders.add("sales.followups", build_followups)
+builders.add("sales.sms", build_messages)
+builders.add("sales.papers", build_papers)
+builders.add("sales.money", build_money)
 
 
 class Story:
@@ -92,7 +101,7 @@ class Story:
         for user in sellers.select_related("department").order_by("pk"):
             self.sellers.setdefault(user.department.name, []).append(user)
         self.marketing = self.people["xieting"]
-        self.pools = self._write_pools()
+        self.pools, self.origins = self._write_pools(), Origins()
         self.phones: set[str] = set()
         self.leads: list[Lead] = []
 
@@ -177,12 +186,14 @@ class Story:
 
     def _needs(self, name, phone, pool, created):
         product = self.random.choice(PRODUCTS)
+        source = self.random.choice(SOURCES[pool.name])
         return {
             "name": name,
             "phone": phone,
             "phone_key": text.phone_key(phone),
             "pool": pool,
-            "source": self.sources[self.random.choice(SOURCES[pool.name])],
+            "source": self.sources[source],
+            "activity": self.origins.of(source, created),
             "intent_product": product,
             "intent_level": self.random.choice(IntentLevel.values),
             "overview": self.random.choice(OVERVIEWS).format(product=product),

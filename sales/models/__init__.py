@@ -1,3 +1,13 @@
+from sales.models.catalog import Product, ProductCategory
+from sales.models.contracts import (
+    Contract,
+    ContractAttachment,
+    ContractItem,
+    ContractStatus,
+    ContractUserObjectPermission,
+    ContractVersion,
+)
+from sales.models.documents import cents, one_total
 from sales.models.followups import FollowUp
 from sales.models.leads import (
     OPEN,
@@ -11,17 +21,96 @@ from sales.models.leads import (
     PlanResult,
     PooledLead,
 )
+from sales.models.marketing import ActivityStatus, MarketingActivity
+from sales.models.opportunities import (
+    Opportunity,
+    OpportunityItem,
+    OpportunityStage,
+    OpportunityStagePeriod,
+    OpportunityStatus,
+    OpportunityUserObjectPermission,
+)
+from sales.models.orders import Order, OrderItem, OrderStatus, PaidState
+from sales.models.payments import (
+    Invoice,
+    InvoiceAttachment,
+    InvoiceStatus,
+    InvoiceType,
+    PaymentAttachment,
+    PaymentPlan,
+    PaymentRecord,
+    ReceiptStatus,
+)
+from sales.models.printing import PrintKind, PrintTemplate
+from sales.models.quotations import Quotation, QuotationItem, QuotationStatus
+from sales.models.sms import (
+    CampaignStatus,
+    DeliveryState,
+    OptOutSource,
+    SkipReason,
+    SmsCampaign,
+    SmsDelivery,
+    SmsOptOut,
+    SmsRule,
+    SmsTemplate,
+    TemplateType,
+)
 
 __all__ = [
     "OPEN",
+    "ActivityStatus",
+    "CampaignStatus",
+    "Contract",
+    "ContractAttachment",
+    "ContractItem",
+    "ContractStatus",
+    "ContractUserObjectPermission",
+    "ContractVersion",
+    "DeliveryState",
     "DevelopmentPlan",
     "FollowUp",
     "IntentLevel",
+    "Invoice",
+    "InvoiceAttachment",
+    "InvoiceStatus",
+    "InvoiceType",
     "Lead",
     "LeadEnquiry",
     "LeadPool",
     "LeadStatus",
     "LeadUserObjectPermission",
+    "MarketingActivity",
+    "Opportunity",
+    "OpportunityItem",
+    "OpportunityStage",
+    "OpportunityStagePeriod",
+    "OpportunityStatus",
+    "OpportunityUserObjectPermission",
+    "OptOutSource",
+    "Order",
+    "OrderItem",
+    "OrderStatus",
+    "PaidState",
+    "PaymentAttachment",
+    "PaymentPlan",
+    "PaymentRecord",
     "PlanResult",
     "PooledLead",
+    "PrintKind",
+    "PrintTemplate",
+    "Product",
+    "ProductCategory",
+    "Quotation",
+    "QuotationItem",
+    "QuotationStatus",
+    "ReceiptStatus",
+    "SkipReason",
+    "SmsCampaign",
+    "SmsDelivery",
+    "SmsOptOut",
+    "SmsRule",
+    "SmsTemplate",
+    "TemplateType",
+    "cents",
+    "one_total",
 ]

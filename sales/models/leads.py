@@ -16,6 +16,7 @@ from crm import text
 from crm.fields import DictionaryField, KeyField, PhoneField
 from crm.models import BusinessSource, Operation, OwnedRecord, Record
 from customers.models import Customer
+from sales.models.marketing import MarketingActivity
 
 
 class LeadStatus(models.TextChoices):
@@ -94,6 +95,14 @@ class Lead(FSMModelMixin, OwnedRecord):
     phone = PhoneField("联系电话", help_text="同一个号码只能有一条线索。")
     phone_key = KeyField(normalize=text.phone_key, max_length=40, unique=True)
     source = DictionaryField("来源渠道", type="source")
+    activity = models.ForeignKey(
+        MarketingActivity,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="leads",
+        verbose_name="来源活动",
+    )
     intent_product = models.CharField("意向产品", max_length=200, blank=True, default="")
     intent_level = models.PositiveSmallIntegerField("意向度", choices=IntentLevel.choices, null=True, blank=True)
     success_probability = models.PositiveSmallIntegerField(
@@ -163,12 +172,8 @@ class Lead(FSMModelMixin, OwnedRecord):
 
     def save(self, *args, **kwargs):
         self.phone_key = (text.phone_key(self.phone) or None) if self.is_valid else None
-        names = kwargs.get("update_fields")
         if self._state.adding and self.owner_id:
             self.assigned_at = self.assigned_at or timezone.now()
-        elif names is not None and "owner" in names:
-            self.assigned_at = timezone.now() if self.owner_id else None
-            kwargs["update_fields"] = {*names, "assigned_at"}
         super().save(*args, **kwargs)
 
     @transition(

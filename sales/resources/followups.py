@@ -1,4 +1,4 @@
-"""What a row of a workbook means for follow-ups: of a customer by its code, or of a lead by its phone."""
+"""What a row means for follow-ups: of a customer by its code, a lead by its phone, an opportunity by its number."""
 
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from crm.excel.widgets import CellProblem, ParentWidget, as_text
 from crm.policies import HIDDEN_LABEL, policy_for
 from customers.resources.interactions import CUSTOMER_WORDS, ActivityResource, AuthorWidget
 from sales.models import FollowUp
+from sales.resources.opportunities import ByNumberWidget
 
 
 class LeadByPhoneWidget(ParentWidget):
@@ -44,21 +45,38 @@ class LeadByPhoneWidget(ParentWidget):
 class FollowUpResource(ActivityResource):
     """Follow-ups of another system, each with the colleague who made it."""
 
-    roots = ("customer", "lead")
+    roots = ("customer", "lead", "opportunity")
     tellers = ("content",)
 
     class Meta:
         model = FollowUp
-        fields = ["customer", "lead", "time", "type", "content", "next_time", "next_content", "author", "remark"]
+        fields = [
+            "customer",
+            "lead",
+            "opportunity",
+            "time",
+            "type",
+            "content",
+            "next_time",
+            "next_content",
+            "author",
+            "remark",
+        ]
         readonly = ["created_at"]
         keys = [("time", "time")]
-        fixed = ("customer", "lead")
-        titles = {"customer": "客户代码", "lead": "线索电话"}
-        cells = {"customer": ParentWidget, "lead": LeadByPhoneWidget, "author": AuthorWidget}
-        notes = ("每行填客户代码或线索电话之一；跟进人留空，就是导入的人。",)
+        fixed = ("customer", "lead", "opportunity")
+        titles = {"customer": "客户代码", "lead": "线索电话", "opportunity": "商机编号"}
+        cells = {
+            "customer": ParentWidget,
+            "lead": LeadByPhoneWidget,
+            "opportunity": ByNumberWidget,
+            "author": AuthorWidget,
+        }
+        notes = ("每行填客户代码、线索电话、商机编号之一；跟进人留空，就是导入的人。",)
         synonyms = {
             "customer": CUSTOMER_WORDS,
             "lead": ("线索", "线索手机", "电话", "手机", "联系电话", "lead", "phone"),
+            "opportunity": ("商机", "opportunity"),
             "time": ("时间", "日期", "创建时间", "date", "time"),
             "type": ("方式", "类型", "跟进类型", "type"),
             "content": ("内容", "跟进记录", "content", "notes"),
@@ -78,8 +96,8 @@ class FollowUpResource(ActivityResource):
 
     def check_row(self, values, stored, context):
         problems = super().check_row(values, stored, context)
-        if stored is None and (values.get("customer") is None) == (values.get("lead") is None):
-            problems.append((None, "客户代码和线索电话请填写其中一个，不要都填或都不填。"))
+        if stored is None and sum(values.get(root) is not None for root in self.roots) != 1:
+            problems.append((None, "客户代码、线索电话、商机编号请填写其中一个，只填一个。"))
         times = [values.get("time"), values.get("next_time")]
         if all(times) and datetime.fromisoformat(times[1]) < datetime.fromisoformat(times[0]):
             problems.append(("next_time", "不能早于这次跟进的时间。"))

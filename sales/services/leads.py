@@ -17,8 +17,10 @@ from crm.notifications import notify
 from crm.policies import members_in_scope, policy_for
 from crm.registries import Registry
 from customers.models import Contact, Customer, Kind
+from customers.services.duplicates import Mention
 from sales.models import OPEN, Lead, LeadEnquiry, LeadPool, LeadStatus, PooledLead
 from sales.policies import administered, open_pools
+from sales.services import opportunities
 
 # asked with (lead, customer, by=) inside the transaction of a conversion: what else becomes of a lead
 conversions = Registry("lead conversion")
@@ -53,6 +55,27 @@ def enter(lead, *, by, to_pool=False):
 
 
 # --- Owners ----------------------------------------------------------------------------------------------------------
+
+
+def note_assignment(obj, owner, *, reason, how):
+    """Hook of ``ownership.changing``: since when a lead is its owner's."""
+    if not isinstance(obj, Lead):
+        return None
+    obj.assigned_at = timezone.now() if owner else None
+    return ["assigned_at"]
+
+
+def closed_to(ids, owner) -> dict[int, str]:
+    """Which of the leads ``ids`` cannot become ``owner``'s, and why: open ones in a private pool he is no member of."""
+    rows = Lead.objects.filter(pk__in=ids, status__in=OPEN).exclude(pool__in=open_pools(owner).values("pk"))
+    return {
+        lead.pk: f"线索“{lead}”在私有池“{lead.pool}”里，“{owner}”不是该池成员" for lead in rows.select_related("pool")
+    }
+
+
+def lock_of_customers(ids):
+    """Provider of ``merging.LOCKS``: a follow-up locks leads before customers."""
+    list(Lead._base_manager.select_for_update().filter(customer__in=ids).order_by("pk").values_list("pk"))
 
 
 def assignees(user):
@@ -254,6 +277,18 @@ def candidates(lead, *, by) -> Candidates:
     )
 
 
+def mentioned(phone_key, user) -> list[Mention]:
+    """The lead of this number, named to those who may see it; of somebody else's only whom to ask."""
+    found = []
+    for lead in Lead.objects.valid().filter(phone_key=phone_key).select_related("pool", "owner__department"):
+        if policy_for(Lead).may(user, "view", lead):
+            link = reverse("admin:sales_lead_change", args=[lead.pk])
+            found.append(Mention(f"线索“{lead}”是同一个号码（{lead.get_status_display()}）", link))
+        else:
+            found.append(Mention(f"已有同一个号码的线索（{lead.whereabouts}），请先向对方核实。"))
+    return found
+
+
 def _whose(customer) -> str:
     if customer.owner is None:
         return "在公海"
@@ -281,11 +316,12 @@ def obstacle(lead) -> str:
     return ""
 
 
-def convert(lead, *, by, customer=None, values=None, contact_name=None, contact_position=None):
+def convert(lead, *, by, customer=None, values=None, contact_name=None, contact_position=None, opportunity=None):
     """Make ``lead`` a customer: the existing ``customer``, or a new one with ``values`` that keeps the lead's owner.
 
-    Customer, contact, state of the lead and whatever ``conversions`` adds are one transaction; a lead is converted
-    once. Gives the customer. Raises PermissionDenied, LeadError, ValidationError (values of the new customer).
+    ``opportunity`` are the values of one to begin with, which keeps the lead's owner too. Customer, contact,
+    opportunity, state of the lead and whatever ``conversions`` adds are one transaction; a lead is converted once.
+    Gives the customer. Raises PermissionDenied, LeadError, ValidationError (of customer or opportunity).
     """
     with transaction.atomic(), actor.acting(by):
         stored = next(iter(_locked(pk=lead.pk)), None)
@@ -299,7 +335,10 @@ def convert(lead, *, by, customer=None, values=None, contact_name=None, contact_
             customer = Customer.objects.valid().select_for_update().get(pk=customer.pk)
             if not policy_for(Customer).may(by, "change", customer):
                 raise PermissionDenied("没有修改该客户的权限，不能把线索并入它。")
-        _add_contact(stored, customer, contact_name, contact_position, by)
+        contact = _add_contact(stored, customer, contact_name, contact_position, by)
+        if opportunity:
+            given = {"customer": customer, "contact": contact, "lead": stored, **opportunity}
+            opportunities.create(by=by, owner=stored.owner, **given)
         transitions.run(stored, "convert", by=by, customer=customer)
         stored.refresh_from_db()
         conversions.ask(stored, customer, by=by)
@@ -316,15 +355,15 @@ def _new_customer(lead, values, by):
 
 
 def _add_contact(lead, customer, name, position, by):
-    """The lead as a contact of ``customer``, unless one of this number is there already."""
+    """The lead as a contact of ``customer``, or the one of this number that is there already; None without a name."""
     name = lead.name if name is None else name
     if not name:
-        return
+        return None
     mobile = not _is_landline(lead.phone_key)
     known = Contact.objects.valid().filter(customer=customer)
     same = Q(mobile_key=lead.phone_key) | Q(telephone_key=lead.phone_key) if lead.phone_key else Q(name=name)
-    if known.filter(same).exists():
-        return
+    if (there := known.filter(same).order_by("pk").first()) is not None:
+        return there
     contact = Contact(
         customer=customer,
         name=name,
@@ -332,7 +371,7 @@ def _add_contact(lead, customer, name, position, by):
         mobile=lead.phone if mobile else "",
         telephone="" if mobile else lead.phone,
     )
-    records.save(contact, by=by)
+    return records.save(contact, by=by)
 
 
 def _is_landline(key) -> bool:
