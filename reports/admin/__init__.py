@@ -1,0 +1,1 @@
+from reports.admin import targets  # noqa: F401

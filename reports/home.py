@@ -1,0 +1,106 @@
+"""Figures on the home page, out of the reports: this month against last, one's own or one's team's."""
+
+from django.utils import timezone
+
+from crm.admin.home import Comparison, Figure, Part, Table
+from crm.models import DataScope
+from crm.policies import policy_for
+from customers.models import Customer
+from reports.links import rows_address
+from reports.pages import words
+from reports.queries import REPORTS
+from reports.queries.core import table
+from reports.queries.filters import read
+
+TEAM_SIZE = 15
+# (report, column, what it is called here): what is compared
+COMPARED = (
+    ("composition", "new", "新增客户"),
+    ("leads", "leads", "新增线索"),
+    ("activity", "followups", "跟进"),
+    ("activity", "visits", "拜访"),
+    ("ranking", "won", "赢单商机"),
+    ("ranking", "contracts", "签约合同"),
+    ("ranking", "contract_amount", "合同额"),
+    ("contribution", "order_amount", "订单额"),
+    ("contribution", "receipt_amount", "回款额"),
+)
+TEAM = ("activity", "ranking")  # whose counts per person make the table of the team
+
+
+def part(request) -> Part | None:
+    """What ``request.user`` (or, for those who lead, everybody within reach) did this month and the last."""
+    user = request.user
+    open_to = {name for name, _, _ in COMPARED if REPORTS[name].allowed(user)}
+    if not open_to:
+        return None
+    scope = policy_for(Customer).scope(user, "view")
+    is_own = scope is None or scope == DataScope.SELF
+    narrowed = {"person": str(user.pk)} if is_own else {}
+    title = "我的数字" if is_own else "全部数字" if scope == DataScope.ALL else "团队数字"
+    found = Part(compared=(title, _compared(user, open_to, narrowed)))
+    if not is_own:
+        found.tables = _team(user, open_to)
+    return found
+
+
+def _compared(user, open_to, narrowed) -> list[Comparison]:
+    tables: dict = {}
+    lines = []
+    for name, column_name, label in COMPARED:
+        if name not in open_to:
+            continue
+        report = REPORTS[name]
+        for period in ("month", "last_month"):
+            if (name, period) not in tables:
+                filters = read(report, {"by": "person", "period": period, **narrowed})
+                tables[name, period] = filters, table(report, user, filters)
+        found = [tables[name, period] for period in ("month", "last_month")]
+        column = next((one for one in found[0][1].columns if one.name == column_name), None)
+        if column is None:
+            continue
+        now, before = (one.total[column.name] for _, one in found)
+        links = [rows_address(report, filters, column) for filters, _ in found]
+        lines.append(
+            Comparison(
+                label,
+                *(f"{one:,.0f}" if column.unit == "元" else words(one, column.unit) for one in (now, before)),
+                column.unit,
+                _change(now, before),
+                *links,
+            )
+        )
+    return lines
+
+
+def _change(now, before) -> str:
+    """By how much more or less, in percent; nothing where there was nothing."""
+    if not before:
+        return ""
+    return f"{(now - before) * 100 / before:+.0f}%"
+
+
+def _team(user, open_to) -> list[Table]:
+    """Counts per person of this month; each leads to its rows."""
+    columns, by_person = [], {}
+    for name in TEAM:
+        if name not in open_to:
+            continue
+        report = REPORTS[name]
+        filters = read(report, {"by": "person", "period": "month"})
+        found = table(report, user, filters)
+        for column in found.columns:
+            if column.is_derived or column.unit == "元" or column.name in ("of_leads", "cancelled"):
+                continue
+            columns.append(column.label)
+            for row in found.rows:
+                link = rows_address(report, filters, column, row.code)
+                by_person.setdefault((row.code, row.label), {})[column.label] = Figure(
+                    column.label, row[column.name], link
+                )
+    rows = [
+        (label, [figures.get(column, Figure(column, 0)) for column in columns])
+        for (_, label), figures in list(by_person.items())[:TEAM_SIZE]
+    ]
+    month = timezone.localdate()
+    return [Table(f"{month.month} 月的团队", ["人员", *columns], rows)] if rows else []

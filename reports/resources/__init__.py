@@ -1,0 +1,1 @@
+from reports.resources import targets  # noqa: F401

@@ -1,0 +1,1 @@
+from service.resources import retention, visits, workorders  # noqa: F401
