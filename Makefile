@@ -4,11 +4,12 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 PYTEST := .venv/bin/pytest
-ON_SQLITE := DATABASE_URL=sqlite://:memory:
+ON_SQLITE := DATABASE_URL=sqlite://:memory: WECHAT_DATABASE_URL=sqlite://:memory:
 # the address and the accounts show at once, into a pipe too
 export PYTHONUNBUFFERED := 1
 # not as a command prefix, which would swallow the failure of the script
-ON_MYSQL = DATABASE_URL=$$($(PY) scripts/mysql_url.py); export DATABASE_URL;
+ON_MYSQL = DATABASE_URL=$$($(PY) scripts/mysql_url.py); export DATABASE_URL; \
+	export WECHAT_DATABASE_URL=$${WECHAT_DATABASE_URL:-$${DATABASE_URL}_wechat};
 # more arguments for pytest: make test ARGS="tests/crm -k excel"
 ARGS ?=
 

@@ -22,6 +22,7 @@ def parts(largest):
     yield "busy", [], False
     yield "busy", [], True
     yield "stock", [], False
+    yield "churn", [str(largest)], False
 
 
 def main(largest):

@@ -16,7 +16,7 @@ class FormReader(HTMLParser):
         name = given.get("name")
         if tag == "form":
             self._inside = given.get("id") == self.form_id
-        elif not self._inside:
+        elif not self._inside and given.get("form") != self.form_id:
             return
         elif tag == "select":
             self._select = name

@@ -17,9 +17,13 @@ from crm import actor, ownership
 from crm.approvals.rows import RequestPolicy
 from crm.fields import KeyField, MultiChoiceField, PhoneField
 from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Department, Role, User
-from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, ProjectionPolicy, registered
+from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, ProjectionPolicy, registered, walk
 from customers.models import Customer, PoolRule, SeaCustomer
+from customers.tracking.permissions import ActorPolicy
+from reports.models import SalesTarget
+from reports.policies import TargetPolicy
 from sales.models import Lead, LeadPool, PooledLead
+from service.models import WorkOrder
 from tests.factories import make
 
 DEPARTMENTS = {"总部": None, "华南大区": "总部", "深圳一部": "华南大区", "深圳二部": "华南大区", "华北大区": "总部"}
@@ -184,13 +188,25 @@ def build() -> World:
             _belong(world, model, policy)
         for model in (m for m, policy in policies.items() if isinstance(policy, PersonalPolicy)):
             _keep(world, model)
+        for model in (m for m, policy in policies.items() if isinstance(policy, ActorPolicy)):
+            _watch(world, model)
+        _aim(world)
         _ask(world)
         _remove(world)
         _log(world)
     return world
 
 
-_Scoped = (OwnedPolicy, ChildPolicy, PersonalPolicy, LogPolicy, ProjectionPolicy, RequestPolicy)
+_Scoped = (
+    OwnedPolicy,
+    ChildPolicy,
+    PersonalPolicy,
+    LogPolicy,
+    ProjectionPolicy,
+    RequestPolicy,
+    ActorPolicy,
+    TargetPolicy,
+)
 
 
 def _hire(world):
@@ -229,7 +245,7 @@ def _share(world, model):
 def _own(world, model):
     for situation, (holder, readers, writers) in SITUATIONS.items():
         first = world.people["ex_owner"] if situation == "mine" else world.people.get(holder)
-        obj = make(model, owner=first)
+        obj = make(model, owner=first, **_about(world, model, situation))
         if situation == "mine":
             ownership.set_owner(obj, world.people[holder], by=None, reason="移交")
             ownership.add_collaborator(obj, world.people["viewer"], by=None, level="view")
@@ -241,6 +257,16 @@ def _own(world, model):
             masters = FULL_RIGHTS.get(situation, writers) | EVERYWHERE
         rights = zip(("view", "change", "delete"), (readers, writers, masters), strict=True)
         world.add(obj, situation, *(names & world.holders(action, model) for action, names in rights))
+
+
+def _about(world, model, situation):
+    """What has an owner is about a customer in other hands; a work order is read by the customer's people too."""
+    names = {field.name for field in model._meta.concrete_fields}
+    if "customer" not in names or model is Lead:
+        return {}
+    other = situation if model is WorkOrder else "elsewhere" if situation == "mine" else "mine"
+    about = {"customer": world.row(Customer, other).obj}
+    return about | ({"contact": None} if "contact" in names else {})
 
 
 def _pool(world):
@@ -315,14 +341,18 @@ def _belong(world, model, policy):
 
 
 def _belong_at(world, model, policy, path, root):
-    step, *_ = path.split("__")
+    step, _, beyond = path.partition("__")
     parent_model = model._meta.get_field(step).related_model
     for parent in world.rows_of(parent_model):
+        if walk(parent.obj, beyond) is None:
+            continue
         links = {step: parent.obj}
         for column in model._meta.concrete_fields:
             if column.name in policy.roots:
                 links.setdefault(column.name, None)
             elif isinstance(registered().get(column.related_model), OwnedPolicy) and column.name != "default_of":
+                if column.name in ("contract", "work_order") and step == "customer":
+                    continue  # these are of the same customer
                 other = "elsewhere" if parent.situation == "mine" else "mine"
                 links[column.name] = world.row(column.related_model, other).obj
         top = world.row(root, parent.situation)
@@ -349,6 +379,29 @@ def _read_besides(world, policy, step, parent):
 def _keep(world, model):
     for name in ("owner", "manager"):
         world.add(make(model, user=world.people[name]), name, {name}, {name})
+
+
+def _watch(world, model):
+    """What is said about a colleague's work is read by those above him; the outsider heads his own department."""
+    for name, above in (("owner", {"manager", "director"}), ("outsider", {"outsider"})):
+        view, change, delete = (
+            (above | EVERYWHERE) & world.holders(act, model) for act in ("view", "change", "delete")
+        )
+        world.add(make(model, actor=world.people[name]), name, view, change - {name}, delete - {name})
+
+
+def _aim(world):
+    """Sales targets of people in different hands: each sees his own, managers those of their people."""
+    for situation, person, readers in (
+        ("mine", "owner", {"owner", "manager", "director"}),
+        ("neighbours", "neighbour", {"neighbour", "director"}),
+        ("elsewhere", "outsider", {"outsider"}),
+    ):
+        target = make(SalesTarget, person=world.people[person])
+        rights = [
+            (readers | EVERYWHERE) & world.holders(action, SalesTarget) for action in ("view", "change", "delete")
+        ]
+        world.add(target, situation, *rights)
 
 
 def _ask(world):

@@ -36,7 +36,7 @@ ENOUGH_FOREIGN, ENOUGH_OWN = 6, 2
 VERSIONS = {"version", "version_id"}
 RECORDS = {"object_id", "id", "object_pk"}
 # what a record says about its parts, which follows when one of them goes
-SUMMED_UP = {"last_followed_at", "next_follow_at"}
+SUMMED_UP = {"last_followed_at", "next_follow_at", "total_amount", "received_amount", "invoiced_amount", "paid_state"}
 STAMPS = {"created_by", "updated_by", "created_at", "updated_at", "lock_version"}
 
 
@@ -144,7 +144,7 @@ class Visitor:
 
     def _strangers(self, parameter):
         """Keys of somebody else's records for a parameter named after their model (``batch``, ``file``, ``job``)."""
-        stem = parameter.removesuffix("_id").removesuffix("_pk")
+        stem = parameter.removesuffix("_id").removesuffix("_pk").replace("_", "")
         found = [
             row.obj.pk for row in self.world.rows if stem in row.model._meta.model_name and self.name not in row.view
         ]

@@ -5,9 +5,11 @@ from django.contrib.admin.models import CHANGE, LogEntry
 
 from crm.models import User
 from customers.models import BankAccount, Contact, Customer
+from tests.cast import Row
 from tests.contract import naive
 from tests.contract.probes import Visitor, form_values, rolled_back
 from tests.contract.test_registry import REGISTRY
+from tests.factories import make
 
 VISITS = [
     (Customer, "viewer"),
@@ -66,6 +68,17 @@ def findings(world, registry, model, name):
     return visitor.findings
 
 
+def cascades(world):
+    """A customer to whom nothing was sold yet can be deleted for good, with a contact that nobody may delete."""
+    bare, mine = make(Customer, owner=world.people["outsider"]), {"outsider"}
+    contact = make(Contact, customer=bare)
+    kept, world.rows = world.rows, [Row(bare, "bare", mine, mine, mine), Row(contact, "bare", mine, set(), set())]
+    visitor = Visitor(world, "outsider", naive.site._registry[Customer])
+    visitor.write_deletes()
+    world.rows = kept
+    return {finding.probe for finding in visitor.findings}
+
+
 @pytest.fixture
 def remembered(world):
     """Django's own log keeps the name of a record for whoever once edited it."""
@@ -80,6 +93,7 @@ def test_a_naive_admin_is_caught_leaking(world, remembered, settings):
     caught = set()
     for model, name in VISITS:
         caught |= {finding.probe for finding in findings(world, naive.site._registry, model, name)}
+    caught |= cascades(world)
     assert caught >= set(LEAKS), f"not caught: {set(LEAKS) - caught}"
     assert len(LEAKS) >= 18
 

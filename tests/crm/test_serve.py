@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from crm.management.commands import serve
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "wechat"])
 
 
 @pytest.fixture

@@ -72,4 +72,5 @@ def test_the_timeline_has_the_newest_first(customer, seller):
     make(Interaction, overview="别人的")
     shown = activity.of_customer(customer, seller)
     assert [event.text for event in shown["recent"]] == ["催货", "送样", "询价"]
-    assert [button.label for button in shown["buttons"]] == ["写跟进", "记会话", "安排拜访"]
+    labels = [button.label for button in shown["buttons"]]
+    assert labels[0] == "写跟进" and {"记会话", "安排拜访"} <= set(labels)

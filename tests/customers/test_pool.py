@@ -149,6 +149,30 @@ def test_an_import_that_changes_the_owner_closes_a_period_as_the_button_does(rul
     assert stored(customer).protected_until is None
 
 
+def test_an_import_puts_new_customers_into_the_sea_where_the_file_says_so(rule, seller, manager, person):
+    """By the word or by a default for blank cells; blank alone means oneself. What somebody owns stays with him."""
+    owned, waiting = aged(9, owner=seller, name="丁公司"), aged(9, name="戊公司")
+    titles = ["客户名称", "负责人"]
+    rows = [["甲公司", "公海"], ["乙公司", None], ["丙公司", seller.username], ["丁公司", "公海"]]
+    batch = pipeline.applied(pipeline.checked(manager, titles, rows))
+    assert "退回公海" in "".join(pipeline.problems(batch)[5])
+    owners = dict(Customer.objects.values_list("name", "owner"))
+    assert [owners[f"{name}公司"] for name in "甲乙丙丁"] == [None, manager.pk, seller.pk, seller.pk]
+    pipeline.applied(pipeline.checked(manager, titles, [["己公司", None]], defaults={"owner": "公海"}))
+    assert Customer.objects.get(name="己公司").sea_since
+    again = pipeline.checked(person("管理员"), titles, [["甲公司", "公海"]])
+    assert again.rows.get().kind == pipeline.Kind.UNCHANGED
+    assert stored(owned).owner == seller and stored(waiting).owner is None
+
+
+def test_only_who_may_give_customers_up_imports_into_the_sea(rule, person):
+    manager = person("销售主管")
+    role = manager.groups.get()
+    role.permissions.remove(*role.permissions.filter(codename="release_customer"))
+    batch = pipeline.checked(User.objects.get(pk=manager.pk), ["客户名称", "负责人"], [["甲公司", "公海"]])
+    assert "没有“退回公海”的权限" in "".join(pipeline.problems(batch)[2])
+
+
 # --- Claiming ---------------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +265,15 @@ def test_a_sea_kept_for_a_department_is_open_to_those_below_it_and_to_nobody_els
     with pytest.raises(PermissionDenied):
         pool.claim(customer, by=outside)
     assert pool.claim(customer, by=person("销售", department=below))
+
+
+def test_the_rule_for_everybody_may_keep_all_of_the_sea_for_a_department(rule, seller, person):
+    rule.save(m2m={"departments": [seller.department]})
+    customer, outside = aged(5), person("销售")
+    assert not policy_for(SeaCustomer).visible_to(outside).exists()
+    with pytest.raises(PermissionDenied):
+        pool.claim(customer, by=outside)
+    assert pool.claim(customer, by=seller)
 
 
 # --- Assigning, releasing, protecting ---------------------------------------------------------------------------------

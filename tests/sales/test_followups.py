@@ -239,3 +239,27 @@ def test_the_agenda_asks_no_more_for_more_rows(floor, browse, django_assert_max_
         make(VisitPlan, customer=make(Customer, owner=floor.seller), time=timezone.now(), participants=[floor.seller])
     with django_assert_max_num_queries(30):
         browser.get("/today/")
+
+
+def test_the_list_offers_a_follow_up_only_on_rows_that_one_may_change(person, browse):
+    seller = person("销售")
+    own, shared = make(Customer, owner=seller), make(Customer)
+    lead, other = make(Lead, owner=seller), make(Lead)
+    ownership.add_collaborator(shared, seller, by=None, level="view")
+    ownership.add_collaborator(other, seller, by=None, level="view")
+    for name, yes, no in (("customers_customer", own, shared), ("sales_lead", lead, other)):
+        page = browse(seller).get(reverse(f"admin:{name}_changelist")).content.decode()
+        field = name.partition("_")[2]
+        assert f"{no._meta.model_name}/{no.pk}/change/" in page
+        assert f'quick/?{field}={yes.pk}"' in page and f'quick/?{field}={no.pk}"' not in page
+
+
+def test_the_page_of_a_customer_names_its_lead_to_those_who_may_see_it(person, browse):
+    seller, boss = person("销售"), person("管理员")
+    customer = make(Customer, owner=seller)
+    lead = make(Lead, name="展会线索", customer=customer)
+    address = reverse("admin:customers_customer_change", args=[customer.pk])
+    link = reverse("admin:sales_lead_change", args=[lead.pk])
+    assert link in browse(boss).get(address).content.decode()
+    text = browse(seller).get(address).content.decode()
+    assert link not in text and "展会线索" not in text
