@@ -458,7 +458,13 @@ FACTORIES = {
         "content": {"fields": {"name": f"合同{n}"}, "items": [{"id": n, "name": f"明细{n}", "amount": "100.00"}]},
         "total_amount": "100",
     },
-    Invoice: lambda n: {"number": f"{n:08}", "contract": one(Contract), "amount": "100", "title": f"抬头{n}"},
+    Invoice: lambda n: {
+        "number": f"{n:08}",
+        "contract": one(Contract),
+        "amount": "100",
+        "title": f"抬头{n}",
+        "tax_no": f"9144{n:014}",
+    },
     InvoiceAttachment: lambda n: {"invoice": one(Invoice), **attachment(n)},
     Opportunity: lambda n: {
         "name": f"商机{n}",

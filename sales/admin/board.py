@@ -59,6 +59,6 @@ def _column(model_admin, listed, rows, stage, sums):
     cards = list(rows.filter(stage=stage).order_by(*order)[:IN_COLUMN]) if sums.count else []
     for card in cards:
         card.shown_amount = model_admin.amount(card)
-        card.shown_customer = model_admin.customer_name(card)
+        card.shown_customer = model_admin.buyer(card)
     narrowed = listed.get_query_string({"stage": stage.pk, "status": OpportunityStatus.OPEN})
     return Column(stage, sums, cards, model_admin._url("changelist") + narrowed)

@@ -1,7 +1,6 @@
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -20,6 +19,7 @@ from customers.activity import change_url
 from customers.models import Customer
 from customers.services.credit import OverLimit
 from customers.services.reviews import require_usable
+from sales.admin.buyers import BuyerColumn
 from sales.admin.contract_forms import ContractReviewForm, SignForm
 from sales.admin.documents import DocumentAdmin, DocumentColumns, LineAdmin, LineInline, line_fieldsets
 from sales.admin.money import ContractMoneyMixin, MoneyFilter
@@ -113,7 +113,7 @@ def customer_tab():
 
 
 @admin.register(Contract)
-class ContractAdmin(ProposesMixin, ContractMoneyMixin, ContractColumns, DocumentAdmin):
+class ContractAdmin(BuyerColumn, ProposesMixin, ContractMoneyMixin, ContractColumns, DocumentAdmin):
     nav_icon, nav_order, in_palette = "contract", 70, True
     resource_class = ContractResource
     form = ContractForm
@@ -123,7 +123,7 @@ class ContractAdmin(ProposesMixin, ContractMoneyMixin, ContractColumns, Document
     list_display = [
         "number",
         "name",
-        "customer_name",
+        "buyer",
         "amount",
         "state",
         "received_share",
@@ -197,11 +197,6 @@ class ContractAdmin(ProposesMixin, ContractMoneyMixin, ContractColumns, Document
         ),
     ]
 
-    def get_queryset(self, request):
-        """The customer is named to those who may see it."""
-        seen = policy_for(Customer).visible_to(request.user).filter(pk=OuterRef("customer")).order_by()
-        return super().get_queryset(request).annotate(customer_is_seen=Exists(seen))
-
     def get_inlines(self, request, obj):
         return super().get_inlines(request, obj) if obj is not None else self.inlines[:1]
 
@@ -210,10 +205,6 @@ class ContractAdmin(ProposesMixin, ContractMoneyMixin, ContractColumns, Document
 
     def palette_title(self, obj):
         return f"{obj.name}（{obj.number}）"
-
-    @display(description="客户", ordering="customer")
-    def customer_name(self, obj):
-        return obj.customer if obj.customer_is_seen else HIDDEN_LABEL
 
     # --- Who may write -----------------------------------------------------------------------------------------------
 

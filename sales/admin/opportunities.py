@@ -1,7 +1,6 @@
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
@@ -21,11 +20,11 @@ from crm.admin.filters import (
     SharedFilter,
 )
 from crm.exchange import money
-from crm.policies import HIDDEN_LABEL, policy_for
+from crm.policies import policy_for
 from customers.activity import change_url
-from customers.models import Customer
 from sales import activity
 from sales.admin.board import board
+from sales.admin.buyers import BuyerColumn
 from sales.models import (
     Contract,
     FollowUp,
@@ -141,7 +140,7 @@ class StuckFilter(admin.SimpleListFilter):
 
 
 @admin.register(Opportunity)
-class OpportunityAdmin(DealColumns, ModelAdmin):
+class OpportunityAdmin(BuyerColumn, DealColumns, ModelAdmin):
     nav_icon, nav_order, in_palette = "target", 45, True
     resource_class = OpportunityResource
     head_template = "sales/opportunity_page_head.html"
@@ -152,7 +151,7 @@ class OpportunityAdmin(DealColumns, ModelAdmin):
         "number",
         "name",
         "quick",
-        "customer_name",
+        "buyer",
         "status_name",
         "stage",
         "days",
@@ -233,11 +232,6 @@ class OpportunityAdmin(DealColumns, ModelAdmin):
         first = OpportunityStage.objects.valid().filter(is_active=True).order_by("sort", "id").first()
         return {"stage": first, **super().get_changeform_initial_data(request)}
 
-    def get_queryset(self, request):
-        """The customer is named to those who may see it."""
-        seen = policy_for(Customer).visible_to(request.user).filter(pk=OuterRef("customer")).order_by()
-        return super().get_queryset(request).annotate(customer_is_seen=Exists(seen))
-
     def get_list_display(self, request):
         """The quick addition is for those who may add at all; whether to this row, the small form says."""
         shown = super().get_list_display(request)
@@ -249,10 +243,6 @@ class OpportunityAdmin(DealColumns, ModelAdmin):
         return f"{obj.name}（{obj.number}）"
 
     # --- Columns -----------------------------------------------------------------------------------------------------
-
-    @display(description="客户", ordering="customer")
-    def customer_name(self, obj):
-        return obj.customer if obj.customer_is_seen else HIDDEN_LABEL
 
     @display(description="预计成交", ordering="expected_close_date")
     def expected_close(self, obj):

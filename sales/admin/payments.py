@@ -1,6 +1,5 @@
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 
@@ -9,8 +8,8 @@ from crm.admin.base import ModelAdmin, display
 from crm.admin.filters import ChoiceFilter, DictionaryFilter, LinkedFilter, OwnerFilter, RangeDateFilter
 from crm.admin.media import ordered
 from crm.exchange import money
-from crm.policies import HIDDEN_LABEL, policy_for
-from customers.models import Customer
+from crm.policies import policy_for
+from sales.admin.buyers import BuyerColumn
 from sales.admin.money import InvoiceColumns, MoneyFilter, PlanColumns, ReceiptColumns, open_plans
 from sales.admin.payment_forms import InvoiceForm, PlanForm, ReceiptForm, ScheduleForm
 from sales.models import (
@@ -34,17 +33,18 @@ class DueFilter(MoneyFilter):
 
 
 @admin.register(PaymentPlan)
-class PaymentPlanAdmin(PlanColumns, ModelAdmin):
+class PaymentPlanAdmin(BuyerColumn, PlanColumns, ModelAdmin):
     nav_icon, nav_order = "event_repeat", 56
     resource_class = PaymentPlanResource
     form = PlanForm
+    buyer_path = "contract__customer"
     head_labels = ("status_name",)
     empty_hint = "回款计划在合同页面上生成：按比例分期，到期前提醒负责人。"
     list_display = [
         "due",
         "status_name",
         "contract",
-        "customer",
+        "buyer",
         "place",
         "planned",
         "received",
@@ -82,11 +82,6 @@ class PaymentPlanAdmin(PlanColumns, ModelAdmin):
         )
     ]
 
-    def get_queryset(self, request):
-        """The customer of a contract is named to those who may see it."""
-        seen = policy_for(Customer).visible_to(request.user).filter(pk=OuterRef("contract__customer")).order_by()
-        return super().get_queryset(request).annotate(customer_is_seen=Exists(seen))
-
     def get_readonly_fields(self, request, obj=None):
         return [*self.readonly_fields, "contract"] if obj else []
 
@@ -97,10 +92,6 @@ class PaymentPlanAdmin(PlanColumns, ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         payments.save_plan(obj, by=request.user)
-
-    @display(description="客户")
-    def customer(self, obj):
-        return obj.contract.customer if obj.customer_is_seen else HIDDEN_LABEL
 
     @display(description="期次")
     def place(self, obj):
@@ -156,7 +147,7 @@ class PaymentAttachmentInline(AttachmentInline):
 
 
 @admin.register(PaymentRecord)
-class PaymentRecordAdmin(ReceiptColumns, ModelAdmin):
+class PaymentRecordAdmin(BuyerColumn, ReceiptColumns, ModelAdmin):
     nav_icon, nav_order, in_palette = "payments", 57, True
     resource_class = PaymentRecordResource
     form = ReceiptForm
@@ -165,7 +156,7 @@ class PaymentRecordAdmin(ReceiptColumns, ModelAdmin):
     list_display = [
         "number",
         "date",
-        "customer",
+        "buyer",
         "contract_no",
         "order",
         "instalment",
@@ -188,7 +179,7 @@ class PaymentRecordAdmin(ReceiptColumns, ModelAdmin):
     search_help_text = "回款单号、银行流水号、客户、合同编号、订单编号"
     autocomplete_fields = ["contract", "order"]
     inlines = [PaymentAttachmentInline]
-    fixed = ["contract", "order", "plan", "received", "number", "customer", "void_reason", "created_by", "created_at"]
+    fixed = ["contract", "order", "plan", "received", "number", "buyer", "void_reason", "created_by", "created_at"]
     fieldsets = [
         (
             None,
@@ -211,7 +202,7 @@ class PaymentRecordAdmin(ReceiptColumns, ModelAdmin):
             return found
         (title, options), *others = found
         fields = [name for name in options["fields"] if name != ("plan", "amount")]
-        course = {"fields": [("number", "customer"), "void_reason", ("created_by", "created_at"), "is_closed"]}
+        course = {"fields": [("number", "buyer"), "void_reason", ("created_by", "created_at"), "is_closed"]}
         fields.insert(1, ("plan", "received"))
         return [(title, {**options, "fields": fields}), (None, course), *others]
 
@@ -255,13 +246,13 @@ class InvoiceAttachmentInline(AttachmentInline):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(InvoiceColumns, ModelAdmin):
+class InvoiceAdmin(BuyerColumn, InvoiceColumns, ModelAdmin):
     nav_icon, nav_order, in_palette = "receipt_long", 58, True
     resource_class = InvoiceResource
     form = InvoiceForm
     head_labels = ("status_name",)
     empty_hint = "在已签约的合同页面上点“开发票”；一份合同的发票合计不超过合同金额。"
-    list_display = ["number", "issue_date", "customer", "contract_no", "type", "title", "sum", "status_name"]
+    list_display = ["number", "issue_date", "buyer", "contract_no", "type", "title", "sum", "status_name"]
     list_select_related = ["customer", "contract"]
     list_filter = [
         ("status", ChoiceFilter),
@@ -274,7 +265,7 @@ class InvoiceAdmin(InvoiceColumns, ModelAdmin):
     search_help_text = "发票号码、抬头、客户、合同编号"
     autocomplete_fields = ["contract", "payment"]
     inlines = [InvoiceAttachmentInline]
-    fixed = ["contract", "payment", "sum", "customer", "void_reason", "created_by", "created_at"]
+    fixed = ["contract", "payment", "sum", "buyer", "void_reason", "created_by", "created_at"]
     fieldsets = [
         (
             None,
@@ -296,7 +287,7 @@ class InvoiceAdmin(InvoiceColumns, ModelAdmin):
             return found
         (title, options), *others = found
         fields = [("sum", "issue_date") if row == ("amount", "issue_date") else row for row in options["fields"]]
-        course = {"fields": [("customer", "void_reason"), ("created_by", "created_at"), "is_closed"]}
+        course = {"fields": [("buyer", "void_reason"), ("created_by", "created_at"), "is_closed"]}
         return [(title, {**options, "fields": fields}), (None, course), *others]
 
     def get_readonly_fields(self, request, obj=None):

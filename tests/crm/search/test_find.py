@@ -149,8 +149,8 @@ class TestFinding:
 
     def test_a_word_too_common_is_not_counted_to_the_end(self, customers, monkeypatch):
         monkeypatch.setattr(find, "SMALL", 0)
-        monkeypatch.setattr(find, "SAMPLE_SIZE", 100)
-        monkeypatch.setattr(find, "COMMON", 0.3)
+        rare = find.Sample.of(find.declaration_of(Customer)).share(["𠮷"])
+        monkeypatch.setattr(find, "COMMON", rare)
         assert search.search(Customer.objects.all(), "有限公司").count_limit == find.COMMON_COUNT
         assert not hasattr(search.search(Customer.objects.all(), "𠮷"), "count_limit")
 
