@@ -46,7 +46,7 @@ def test_another_copy_of_the_form_and_another_person_make_their_own(admin, perso
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("with_token", "made"), [(True, 1), (False, 8)], ids=["protected", "negative control"])
 def test_sent_by_eight_clicks_at_one_moment(person, with_token, made):
     user = person("管理员")

@@ -432,7 +432,7 @@ def test_orders_of_a_contract_bound_its_amendments(customer, seller):
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_two_contracts_never_spend_the_same_credit(person):
     seller = person("销售")
     customer = make(Customer, owner=seller, review_status=ReviewStatus.APPROVED)
@@ -444,7 +444,7 @@ def test_two_contracts_never_spend_the_same_credit(person):
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_contract_is_signed_once(person):
     seller = person("销售")
     contract = reviewed(make(Customer, owner=seller, review_status=ReviewStatus.APPROVED))
@@ -454,7 +454,7 @@ def test_a_contract_is_signed_once(person):
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_without_the_lock_both_would_be_signed(person):
     """Negative control: both read the credit before either counts."""
     seller = person("销售")

@@ -95,7 +95,7 @@ def assert_total(head):
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_lines_entered_at_the_same_moment_are_all_counted():
     quotation, product = make(Quotation), make(Product)
 
@@ -113,7 +113,7 @@ class RolledBack(Exception):
 
 
 @pytest.mark.mysql
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_sixteen_people_get_sixteen_numbers_though_half_of_them_roll_back():
     customer = make(Customer)
 
