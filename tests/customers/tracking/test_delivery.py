@@ -118,8 +118,9 @@ def test_a_mark_that_was_lost_makes_no_second_copy():
     assert copies().count() == 3 and not delivery.waiting()
 
 
+@pytest.mark.django_db(databases=["default", "wechat"], transaction=True)
 def test_while_the_database_is_down_everything_waits(monkeypatch):
-    """No try for a while after a failure, then all of it, once."""
+    """No try for a while after a failure, then all of it, once. Committed: the connection is closed meanwhile."""
     for _ in range(3):
         trace()
 
