@@ -1,10 +1,16 @@
-"""Request context: who acts, from which address."""
+"""Request context: who acts, from which address; what is answered when others hold the records."""
 
 import ipaddress
+import logging
 
 from django.conf import settings
+from django.db import OperationalError
+from django.shortcuts import render
 
 from crm import actor, trails
+
+logger = logging.getLogger(__name__)
+LOCK_CODES = {1205, 1213}  # lock wait timeout, deadlock
 
 
 def client_ip(request) -> str | None:
@@ -43,3 +49,24 @@ class TrailMiddleware:
         if response.status_code < 400:
             trails.pass_on(request, client_ip(request))
         return response
+
+
+class BusyMiddleware:
+    """Others held the records for too long: the transaction was undone, and a page says to try again (503)."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        if not isinstance(exception, OperationalError):
+            return None
+        code = exception.args[0] if exception.args else None
+        if code not in LOCK_CODES and "is locked" not in str(exception):
+            return None
+        logger.warning("locked: %s %s: %s", request.method, request.path, exception)
+        answer = render(request, "503.html", status=503)
+        answer["Retry-After"] = "3"
+        return answer

@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "crm.middleware.ActorMiddleware",
     "crm.middleware.TrailMiddleware",
+    "crm.middleware.BusyMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
