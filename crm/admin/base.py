@@ -211,8 +211,9 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     ``nav_icon``/``nav_order``/``nav_group`` place the list in the sidebar (no icon, no entry); ``in_palette`` lets the
     command palette find its records; ``resource_class`` opens Excel import and export; ``extra_lookups`` are list
     parameters allowed besides the filters (drill-downs). ``head_labels`` names the display methods shown as labels on
-    top of a record's page, ``add_head_template`` what stands above the form of a new one, ``empty_hint`` says how the first record comes about, ``add_page`` names the page that the
-    button 新建 opens where something comes before the form.
+    top of a record's page, ``add_head_template`` what stands above the form of a new one, ``empty_hint`` says how the
+    first record comes about, ``add_page`` names the page that the button 新建 opens where something comes before the
+    form.
     """
 
     class Media:

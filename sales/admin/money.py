@@ -14,7 +14,6 @@ from sales.models import (
     ContractStatus,
     Invoice,
     Order,
-    PaidState,
     PaymentPlan,
     PaymentRecord,
 )

@@ -28,9 +28,7 @@ class ReceiptForm(RecordForm):
         super().__init__(*args, **kwargs)
         if "plan" in self.fields:
             self.fields["plan"].label_from_instance = payments.in_words
-            self.fields[
-                "plan"
-            ].help_text = "默认是下一期。一笔款要付几期时请留空：按到期先后分到各期，够付几期就分成几条。"
+            self.fields["plan"].help_text = "一笔款要付几期时请留空：按到期先后分到各期，够付几期就分成几条。"
         if "order" in self.fields:
             self.fields["order"].help_text = "没有合同的订单选这里；合同下的订单请选合同。"
 

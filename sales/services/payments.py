@@ -296,7 +296,7 @@ def void_invoice(invoice, *, by, reason) -> Invoice:
 
 
 def open_plans(root):
-    """The instalments of the contract ``root`` that money is still wanted for, the earliest first; an order has none."""
+    """The instalments of the contract ``root`` that are not paid up, the earliest first; an order has none."""
     if not isinstance(root, Contract):
         return PaymentPlan.objects.none()
     return root.plans.filter(is_valid=True).exclude(status=PaidState.PAID).order_by("date", "position", "pk")
