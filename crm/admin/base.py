@@ -40,7 +40,16 @@ __all__ = ["ModelAdmin", "ReadOnly", "StackedInline", "TabularInline", "action",
 
 
 class ReadonlyField(UnfoldAdminReadonlyField):
-    """A related record is named only to those who may see it, and a link only to those who may follow it."""
+    """A related record is named only to those who may see it, and a link only to those who may follow it.
+
+    What a hint says of filling in a field is left out where nobody fills it in; what explains a derived one stays.
+    """
+
+    def __init__(self, form, field, *args, **kwargs):
+        super().__init__(form, field, *args, **kwargs)
+        meta = form._meta.model._meta
+        if any(own.name == self.field["name"] and own.editable for own in meta.get_fields() if own.concrete):
+            self.field["help_text"] = ""
 
     def contents(self):
         """Several choices of one field are shown by their names."""

@@ -359,3 +359,10 @@ def test_of_cancelling_and_receiving_at_once_one_wins(person):
         assert sorted(run_together(work, threads=2)) == [False, True]
         order = fresh(order)
         assert (order.status == OrderStatus.CANCELLED) == (order.received_amount == 0)
+
+
+def test_the_hint_for_the_number_is_shown_where_a_number_can_be_entered(customer, seller, browse):
+    order = draft(customer)
+    assert "留空时自动编号" in browse(seller).get(f"/sales/order/{order.pk}/change/").content.decode()
+    orders.confirm(order, by=seller)
+    assert "留空时自动编号" not in browse(seller).get(f"/sales/order/{order.pk}/change/").content.decode()
