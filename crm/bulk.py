@@ -162,7 +162,12 @@ def _settle(model, rows):
 
 
 def stored_rows(model, ids, *, lock=False) -> dict[int, dict]:
-    """``{id: {attname: value}}`` of stored records, locked for the caller's transaction if asked."""
+    """``{id: {attname: value}}`` of stored records, locked for the caller's transaction if asked.
+
+    A model whose rows share a sum names the records that are locked before them: ``lock_above(ids)``.
+    """
+    if lock and (lock_above := getattr(model, "lock_above", None)):
+        lock_above(ids)
     query = model._base_manager.filter(pk__in=ids).order_by("pk")
     query = query.select_for_update() if lock else query
     return {row["id"]: row for row in query.values(*[field.attname for field in model._meta.concrete_fields])}

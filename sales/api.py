@@ -1,12 +1,14 @@
 """Orders for customers' programs: to look at and to cancel. Source: dms ``customer_cancel_key``."""
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from crm import transitions
 from customers.tracking import openapi
 from customers.tracking.api import signed
 from customers.tracking.services.signing import ApiError
-from sales.models import Order, PaidState
+from sales.models import Order
+from sales.services import orders
 
 REASON_MAX = 200
 NUMBER = {
@@ -60,12 +62,13 @@ def cancel(customer, data, *, order_no):
     reason = data.get("reason")
     if not isinstance(reason, str) or not reason.strip() or len(reason) > REASON_MAX:
         raise ApiError(400, "missing_reason", f"请在 reason 里写明取消原因，最多 {REASON_MAX} 个字")
-    order = Order.objects.select_for_update().get(pk=_order(customer, order_no).pk)
-    if order.paid_state != PaidState.UNPAID:
-        raise ApiError(409, "order_paid", "订单已有回款，不能通过接口取消，请联系业务员")
+    order = _order(customer, order_no)
     try:
-        order = transitions.run(order, "cancel", by=None, reason=f"客户取消：{reason.strip()}".replace("\0", ""))
+        order = orders.cancel(order, by=None, reason=f"客户取消：{reason.strip()}".replace("\0", ""))
+    except ValidationError as error:
+        raise ApiError(409, "order_paid", "订单已有回款，不能通过接口取消，请联系业务员") from error
     except transitions.TransitionRefused as error:
+        order.refresh_from_db()
         raise ApiError(409, "not_cancellable", f"订单{order.get_status_display()}，不能取消") from error
     return {"message": "订单已取消", "order": _in_words(order)}
 

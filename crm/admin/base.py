@@ -40,7 +40,16 @@ __all__ = ["ModelAdmin", "ReadOnly", "StackedInline", "TabularInline", "action",
 
 
 class ReadonlyField(UnfoldAdminReadonlyField):
-    """A related record is named only to those who may see it, and a link only to those who may follow it."""
+    """A related record is named only to those who may see it, and a link only to those who may follow it.
+
+    What a hint says of filling in a field is left out where nobody fills it in; what explains a derived one stays.
+    """
+
+    def __init__(self, form, field, *args, **kwargs):
+        super().__init__(form, field, *args, **kwargs)
+        meta = form._meta.model._meta
+        if any(own.name == self.field["name"] and own.editable for own in meta.get_fields() if own.concrete):
+            self.field["help_text"] = ""
 
     def contents(self):
         """Several choices of one field are shown by their names."""
@@ -211,8 +220,9 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     ``nav_icon``/``nav_order``/``nav_group`` place the list in the sidebar (no icon, no entry); ``in_palette`` lets the
     command palette find its records; ``resource_class`` opens Excel import and export; ``extra_lookups`` are list
     parameters allowed besides the filters (drill-downs). ``head_labels`` names the display methods shown as labels on
-    top of a record's page, ``empty_hint`` says how the first record comes about, ``add_page`` names the page that the
-    button 新建 opens where something comes before the form.
+    top of a record's page, ``add_head_template`` what stands above the form of a new one, ``empty_hint`` says how the
+    first record comes about, ``add_page`` names the page that the button 新建 opens where something comes before the
+    form.
     """
 
     class Media:
@@ -227,6 +237,7 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     resource_class = None
     extra_lookups: tuple[str, ...] = ()
     head_template = "crm/change_form_toolbar.html"
+    add_head_template = ""
     head_labels: tuple[str, ...] = ()
     empty_hint = ""
     add_page = "add"

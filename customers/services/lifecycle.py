@@ -86,6 +86,36 @@ def record_deal(customer, at, *, by) -> Customer:
     return stored
 
 
+def withdraw_deal(customer, day, remaining, *, by, why) -> Customer:
+    """A deal of ``day`` counts no more; ``remaining`` are the moments of those that still do. It locks the customer.
+
+    The last deal becomes the newest of them, unless a later one is known than the one withdrawn. 成交 goes back to what
+    the customer was before where nothing supports it: no deal at all, or none since the customer was confirmed as lost.
+    Who was 成交 from the beginning, without a document in this system, stays so. Rights are checked by whoever calls.
+    """
+    with transaction.atomic(), actor.acting(by):
+        stored = Customer._base_manager.select_for_update().get(pk=customer.pk)
+        latest = max(remaining, default=None)
+        if stored.last_deal_at is not None and timezone.localdate(stored.last_deal_at) <= day:
+            stored.last_deal_at = latest
+            stored.save(update_fields=["last_deal_at"])
+        if stored.deal_status == DealStatus.WON:
+            before = stored.history.exclude(deal_status=DealStatus.WON).order_by("-history_id").first()
+            if before is not None and not _supported(before, latest):
+                stored.enter_deal(before.deal_status)
+                stored.save(operation=Operation.TRANSITION, remark=f"成交撤回：{why}"[:255])
+    return stored
+
+
+def _supported(before, latest) -> bool:
+    """Whether the newest deal speaks against the version ``before`` 成交."""
+    if latest is None:
+        return False
+    return before.deal_status != DealStatus.LOST or timezone.localdate(latest) >= timezone.localdate(
+        before.history_date
+    )
+
+
 def dwell(customer) -> list[tuple[str, int]]:
     """``[(stage, days)]`` the customer has spent in each stage so far, in the order of the stages."""
     days = dict.fromkeys(Stage.values, 0)

@@ -14,7 +14,6 @@ from sales.models import (
     ContractStatus,
     Invoice,
     Order,
-    PaidState,
     PaymentPlan,
     PaymentRecord,
 )
@@ -224,9 +223,3 @@ def money_links(contract, user) -> list[tuple[str, str, str]]:
         if contract.invoiced_amount < contract.total_amount and policy_for(Invoice).may_add_to(user, contract):
             found.append(("开发票", "receipt_long", f"{reverse('admin:sales_invoice_add')}?{given}"))
     return found
-
-
-def open_plans(contract_id):
-    """The instalments of a contract that a receipt may be entered for."""
-    rows = PaymentPlan.objects.valid().filter(contract=contract_id).exclude(status=PaidState.PAID)
-    return rows.select_related("contract").order_by("date", "position")

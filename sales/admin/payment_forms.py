@@ -27,7 +27,8 @@ class ReceiptForm(RecordForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if "plan" in self.fields:
-            self.fields["plan"].help_text = "一般不用选：留空时按到期先后分到各期，一笔款够付几期就分成几条。"
+            self.fields["plan"].label_from_instance = payments.in_words
+            self.fields["plan"].help_text = "一笔款要付几期时请留空：按到期先后分到各期，够付几期就分成几条。"
         if "order" in self.fields:
             self.fields["order"].help_text = "没有合同的订单选这里；合同下的订单请选合同。"
 

@@ -10,7 +10,8 @@ from crm.admin.media import ordered
 from crm.exchange import money
 from crm.policies import policy_for
 from sales.admin.buyers import BuyerColumn
-from sales.admin.money import InvoiceColumns, MoneyFilter, PlanColumns, ReceiptColumns, open_plans
+from sales.admin.money import InvoiceColumns, MoneyFilter, PlanColumns, ReceiptColumns
+from sales.admin.open_amounts import OpenAmountsMixin, billing_values
 from sales.admin.payment_forms import InvoiceForm, PlanForm, ReceiptForm, ScheduleForm
 from sales.models import (
     Contract,
@@ -147,11 +148,12 @@ class PaymentAttachmentInline(AttachmentInline):
 
 
 @admin.register(PaymentRecord)
-class PaymentRecordAdmin(BuyerColumn, ReceiptColumns, ModelAdmin):
+class PaymentRecordAdmin(OpenAmountsMixin, BuyerColumn, ReceiptColumns, ModelAdmin):
     nav_icon, nav_order, in_palette = "payments", 57, True
     resource_class = PaymentRecordResource
     form = ReceiptForm
     head_labels = ("status_name",)
+    roots = ("contract", "order")
     empty_hint = "到账后在合同或订单页面上点“登记回款”，也可以导入银行流水。登记错了请作废，再重新登记。"
     list_display = [
         "number",
@@ -212,12 +214,21 @@ class PaymentRecordAdmin(BuyerColumn, ReceiptColumns, ModelAdmin):
     def get_inlines(self, request, obj):
         return self.inlines if obj else []
 
+    def refused(self, root):
+        return payments.closed_to_receipts(root)
+
+    def open_values(self, root, user):
+        """The next open instalment and what it asks for; without any, all that is open."""
+        plan = payments.open_plans(root).first()
+        amount = min(root.open_amount, plan.open_amount) if plan else root.open_amount
+        values = {"contract" if isinstance(root, Contract) else "order": root}
+        if amount > 0:
+            values |= {"plan": plan, "amount": amount} if plan else {"amount": amount}
+        return values
+
     def formfield_for_foreignkey(self, db_field, request, **kwargs):
         if db_field.name == "plan":
-            contract = request.POST.get("contract") or request.GET.get("contract", "")
-            visible = self.policy.roots["contract"].visible_to(request.user)
-            chosen = visible.filter(pk=contract).first() if contract.isdecimal() else None
-            kwargs["queryset"] = open_plans(chosen.pk if chosen else None)
+            kwargs["queryset"] = payments.open_plans(self._root_of(request, request.POST or request.GET))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request, obj, form, change):
@@ -246,7 +257,7 @@ class InvoiceAttachmentInline(AttachmentInline):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(BuyerColumn, InvoiceColumns, ModelAdmin):
+class InvoiceAdmin(OpenAmountsMixin, BuyerColumn, InvoiceColumns, ModelAdmin):
     nav_icon, nav_order, in_palette = "receipt_long", 58, True
     resource_class = InvoiceResource
     form = InvoiceForm
@@ -295,6 +306,15 @@ class InvoiceAdmin(BuyerColumn, InvoiceColumns, ModelAdmin):
 
     def get_inlines(self, request, obj):
         return self.inlines if obj else []
+
+    def refused(self, root):
+        return payments.closed_to_invoices(root)
+
+    def open_values(self, root, user):
+        """All that is still to be invoiced, and whom to."""
+        left = root.total_amount - root.invoiced_amount
+        amount = {"amount": left} if left > 0 else {}
+        return {"contract": root} | amount | billing_values(root.customer, user)
 
     def save_model(self, request, obj, form, change):
         if change:

@@ -76,6 +76,12 @@ class PaymentPlan(Record):
     def open_amount(self) -> Decimal:
         return self.amount - self.received_amount
 
+    @classmethod
+    def lock_above(cls, ids):
+        """Lock the contracts of the instalments ``ids``, whose amounts bound each other."""
+        contracts = set(cls._base_manager.filter(pk__in=ids).order_by().values_list("contract_id", flat=True))
+        list(Contract._base_manager.select_for_update().filter(pk__in=contracts).order_by("pk").values_list("pk"))
+
     @property
     def is_overdue(self) -> bool:
         in_force = self.contract.status == ContractStatus.SIGNED

@@ -3,7 +3,7 @@
 Rows are locked customer, then contract, as everywhere where credit is at stake.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from customers.services import credit
 from customers.services.lifecycle import Deals, record_deal
 from customers.services.reviews import require_usable
 from sales.models import Contract, ContractItem, ContractStatus, ContractVersion, OrderStatus
+from sales.services import moments
 from sales.services.links import listed
 from sales.services.orders import usual_path
 
@@ -105,7 +106,7 @@ def sign(contract, sign_date, *, by) -> Contract:
             credit.check(customer, stored.currency, stored.total_amount, reference=f"合同 {stored.number}", by=None)
         stored = transitions.run(stored, "sign", by=by, sign_date=sign_date)
         keep_version(stored)
-        record_deal(customer, _moment(sign_date), by=by)
+        record_deal(customer, moments.of_day(sign_date), by=by)
     return stored
 
 
@@ -117,8 +118,9 @@ def rework(contract, *, by, reason) -> Contract:
 def terminate(contract, *, by, reason) -> Contract:
     """End a signed contract; requests to amend it are closed. Raises PermissionDenied, TransitionRefused."""
     with transaction.atomic(), actor.acting(by):
-        _, stored = _locked(contract)
+        customer, stored = _locked(contract)
         stored = transitions.run(stored, "terminate", by=by, reason=reason)
+        moments.take_back(customer, stored.sign_date, by=by, why=f"合同 {stored.number} 已终止")
         approvals.supersede(stored, AMENDMENT, by=by or stored.owner, comment="合同已终止")
     return stored
 
@@ -162,11 +164,6 @@ def refuse_below(contract, total) -> None:
 def _locked(contract) -> tuple[Customer, Contract]:
     customer = Customer._base_manager.select_for_update().get(pk=contract.customer_id)
     return customer, Contract._base_manager.select_for_update().get(pk=contract.pk)
-
-
-def _moment(day) -> datetime:
-    now = timezone.now()
-    return now if day >= timezone.localdate() else timezone.make_aware(datetime.combine(day, time.min))
 
 
 # --- Ending soon -----------------------------------------------------------------------------------------------------
@@ -236,12 +233,12 @@ def live_customers():
 
 
 def deals(customer) -> Deals | None:
-    """Provider of ``DEALS``: signed contracts, terminated ones too, and those of the last twelve months in CNY.
+    """Provider of ``DEALS``: contracts that count as deals, and those of the last twelve months in CNY.
 
     An amount in a currency without a rate counts as nothing: the suggestion that is made of it is only one.
     """
     today = timezone.localdate()
-    rows = Contract.objects.valid().filter(customer=customer).exclude(sign_date=None).order_by()
+    rows = Contract.objects.valid().filter(moments.STANDING, customer=customer).exclude(sign_date=None).order_by()
     count = rows.count()
     if not count:
         return None

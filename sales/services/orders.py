@@ -1,12 +1,10 @@
 """What is done with orders: enter, confirm, cancel. Rows are locked customer, contract, order; see docs/payments.md."""
 
-from datetime import datetime, time
 from decimal import Decimal
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Sum
-from django.utils import timezone
 
 from crm import actor, records, transitions
 from crm.exchange import money
@@ -21,6 +19,7 @@ from customers.services.notices import NOTICES, tell_customer
 from customers.services.paths import default_path
 from customers.services.reviews import require_usable
 from sales.models import Contract, ContractStatus, Order, OrderStatus
+from sales.services import moments
 
 ABROAD, AT_HOME = "export", "domestic"  # scenarios whose default path an order takes
 
@@ -56,7 +55,8 @@ def confirm(order, *, by) -> Order:
             elif stored.total_amount > 0:
                 _check_credit(customer, stored, by)
         stored = transitions.run(stored, "confirm", by=by)
-        record_deal(customer, _moment(stored), by=by)
+        moment = moments.of_order(stored.order_date, stored.order_time, stored.confirmed_at)
+        record_deal(customer, moment, by=by)
         _tell(customer, stored, "已确认")
     return stored
 
@@ -76,6 +76,7 @@ def cancel(order, *, by, reason) -> Order:
         was_confirmed = stored.status == OrderStatus.CONFIRMED
         stored = transitions.run(stored, "cancel", by=by, reason=reason)
         if was_confirmed:
+            moments.take_back(customer, stored.order_date, by=by, why=f"订单 {stored} 已取消")
             _tell(customer, stored, "已取消")
         if by is None:
             notify(
@@ -125,13 +126,6 @@ def _check_credit(customer, order, by):
         credit.check(customer, order.currency, order.total_amount, reference=f"订单 {order}", by=by)
     except OverLimit as error:
         raise ValidationError(str(error), code="over_limit") from error
-
-
-def _moment(order) -> datetime:
-    """When the deal was made: now, or on the day of an order that was entered later."""
-    if order.order_date >= timezone.localdate():
-        return timezone.now()
-    return timezone.make_aware(datetime.combine(order.order_date, order.order_time or time.min))
 
 
 def _tell(customer, order, what):

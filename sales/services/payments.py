@@ -65,13 +65,8 @@ def receive(record, *, by) -> list[PaymentRecord]:
 
 def refusal(record, root) -> str:
     """Why the receipt ``record`` is not possible for ``root`` as it stands; empty if it is."""
-    if isinstance(root, Contract) and (root.status != ContractStatus.SIGNED or not root.is_valid):
-        return f"合同“{root.number}”{root.get_status_display()}，只有已签约的合同能登记回款。"
-    if isinstance(root, Order):
-        if root.contract_id:
-            return f"订单“{root}”属于合同“{root.contract.number}”，回款请登记到合同。"
-        if root.status != OrderStatus.CONFIRMED or not root.is_valid:
-            return f"订单“{root}”{root.get_status_display()}，只有已确认的订单能登记回款。"
+    if problem := closed_to_receipts(root):
+        return problem
     if record.amount > root.open_amount:
         shown = [money(amount, root.currency) for amount in (root.total_amount, root.received_amount)]
         most = money(root.open_amount, root.currency)
@@ -79,6 +74,18 @@ def refusal(record, root) -> str:
     if record.plan_id and record.amount > record.plan.open_amount:
         most = money(record.plan.open_amount, root.currency)
         return f"第 {record.plan.position} 期只有 {most} 未回款；不选期次，会按到期先后自动分到各期。"
+    return ""
+
+
+def closed_to_receipts(root) -> str:
+    """Why no receipt at all is possible for ``root``; empty if one is."""
+    if isinstance(root, Contract) and (root.status != ContractStatus.SIGNED or not root.is_valid):
+        return f"合同“{root.number}”{root.get_status_display()}，只有已签约的合同能登记回款。"
+    if isinstance(root, Order):
+        if root.contract_id:
+            return f"订单“{root}”属于合同“{root.contract.number}”，回款请登记到合同。"
+        if root.status != OrderStatus.CONFIRMED or not root.is_valid:
+            return f"订单“{root}”{root.get_status_display()}，只有已确认的订单能登记回款。"
     return ""
 
 
@@ -91,7 +98,7 @@ def _lock_root(record):
     locked = type(root)._base_manager.select_for_update().select_related(None).get(pk=root.pk)
     if record.contract_id:
         record.contract = locked
-        plans = {plan.pk: plan for plan in _open_plans(locked).select_for_update().order_by("pk")}
+        plans = {plan.pk: plan for plan in open_plans(locked).order_by("pk").select_for_update()}
         if record.plan_id:
             record.plan = plans.get(record.plan_id) or PaymentPlan.objects.get(pk=record.plan_id)
     else:
@@ -99,15 +106,11 @@ def _lock_root(record):
     return locked
 
 
-def _open_plans(contract):
-    return PaymentPlan.objects.valid().filter(contract=contract).exclude(status=PaidState.PAID)
-
-
 def _parts(record, root) -> list[tuple[PaymentPlan | None, Decimal]]:
     if record.plan_id or not isinstance(root, Contract):
         return [(record.plan, record.amount)]
     left, parts = record.amount, []
-    for plan in _open_plans(root).order_by("date", "position", "pk"):
+    for plan in open_plans(root):
         if left <= 0:
             break
         parts.append((plan, min(left, plan.open_amount)))
@@ -264,10 +267,17 @@ def issue(invoice, *, by) -> Invoice:
     return invoice
 
 
-def invoice_refusal(invoice, contract) -> str:
-    """Why ``invoice`` is not possible for ``contract`` as it stands; empty if it is."""
+def closed_to_invoices(contract) -> str:
+    """Why no invoice at all is possible for ``contract``; empty if one is."""
     if contract.status != ContractStatus.SIGNED:
         return f"合同“{contract.number}”{contract.get_status_display()}，只有已签约的合同能开发票。"
+    return ""
+
+
+def invoice_refusal(invoice, contract) -> str:
+    """Why ``invoice`` is not possible for ``contract`` as it stands; empty if it is."""
+    if problem := closed_to_invoices(contract):
+        return problem
     if invoice.amount > contract.total_amount - contract.invoiced_amount:
         shown = [money(amount, contract.currency) for amount in (contract.total_amount, contract.invoiced_amount)]
         most = money(contract.total_amount - contract.invoiced_amount, contract.currency)
@@ -283,6 +293,18 @@ def void_invoice(invoice, *, by, reason) -> Invoice:
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def open_plans(root):
+    """The instalments of the contract ``root`` that are not paid up, the earliest first; an order has none."""
+    if not isinstance(root, Contract):
+        return PaymentPlan.objects.none()
+    return root.plans.filter(is_valid=True).exclude(status=PaidState.PAID).order_by("date", "position", "pk")
+
+
+def in_words(plan) -> str:
+    """An open instalment as a choice: which, when and how much."""
+    return f"第 {plan.position} 期，{plan.date}，未回款 {money(plan.open_amount, plan.contract.currency)}"
 
 
 def due(which, today):

@@ -110,6 +110,57 @@ def test_a_contract_is_planned_paid_and_invoiced(visitor, company):
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_a_receipt_follows_the_contract_that_is_chosen(visitor, company):
+    """The figures, the amount and the instalments are those of the contract in the form, until somebody types."""
+    contracts = []
+    for number, total in (("HT-A", "1000"), ("HT-B", "80000")):
+        one = make(
+            Contract,
+            number=number,
+            name=number,
+            customer=company["customer"],
+            status=ContractStatus.SIGNED,
+            sign_date=timezone.localdate(),
+        )
+        make(ContractItem, contract=one, quantity=1, unit_price=total)
+        contracts.append(one)
+    make(PaymentPlan, contract=contracts[1], amount=30000, date=timezone.localdate(), position=1)
+    finance = visitor()
+    finance.log_in(company["finance"])
+    page = finance.page
+
+    def choose(name):
+        page.locator("#id_contract + .select2").click()
+        page.locator(".select2-search__field").fill(name)
+        page.locator(".select2-results__option--highlighted", has_text=name).click()
+
+    finance.open(f"/sales/paymentrecord/add/?contract={contracts[0].pk}")
+    expect(page.locator("[name=amount]")).to_have_value("1000.00")
+    expect(page.locator(".ky-open")).to_contain_text("未回款 CNY 1,000.00")
+    choose("HT-B")
+    expect(page.locator(".ky-open")).to_contain_text("未回款 CNY 80,000.00")
+    expect(page.locator("[name=amount]")).to_have_value("30000.00")
+    expect(page.locator("#id_plan + .select2")).to_contain_text("第 1 期")
+    finance.shoot("chosen")
+    page.fill("[name=amount]", "12.34")
+    choose("HT-A")
+    expect(page.locator(".ky-open")).to_contain_text("未回款 CNY 1,000.00")
+    expect(page.locator("[name=amount]")).to_have_value("12.34")
+    expect(page.locator("#id_plan")).to_have_value("")
+
+    finance.open(f"/sales/invoice/add/?contract={contracts[0].pk}")
+    expect(page.locator("[name=title]")).to_have_value(company["customer"].name)
+    choose("HT-B")
+    expect(page.locator("[name=amount]")).to_have_value("80000.00")
+    finance.shoot("invoice")
+
+    phone = visitor(390, 844)
+    phone.log_in(company["finance"])
+    phone.open(f"/sales/paymentrecord/add/?contract={contracts[1].pk}")
+    phone.shoot("phone")
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_an_order_is_confirmed_and_paid(visitor, company):
     make(CreditLimit, customer=company["customer"], amount=50000)
     order = make(Order, customer=company["customer"])

@@ -234,6 +234,25 @@ def test_a_reviewed_contract_goes_back_with_a_reason(customer, seller):
     assert contracts.rework(contract, by=seller, reason="改价").status == ContractStatus.DRAFT
 
 
+def test_a_terminated_contract_is_no_deal_any_more(customer):
+    older = signed(customer, on=TODAY - timedelta(days=90))
+    newer = signed(customer)
+    contracts.terminate(newer, by=None, reason="协商终止")
+    assert timezone.localdate(fresh(customer).last_deal_at) == TODAY - timedelta(days=90)
+    assert fresh(customer).deal_status == DealStatus.WON
+    contracts.terminate(older, by=None, reason="协商终止")
+    assert (fresh(customer).last_deal_at, fresh(customer).deal_status) == (None, DealStatus.POTENTIAL)
+    assert lifecycle.DEALS._providers["contracts"](customer) is None
+
+
+def test_a_terminated_contract_that_was_partly_paid_stays_a_deal(customer, person):
+    contract = signed(customer, "1000")
+    payments.receive(PaymentRecord(contract=contract, amount=Decimal(300)), by=person("财务"))
+    contracts.terminate(contract, by=None, reason="协商终止")
+    assert timezone.localdate(fresh(customer).last_deal_at) == TODAY
+    assert fresh(customer).deal_status == DealStatus.WON
+
+
 def test_only_managers_terminate_and_say_why(customer, seller, boss, person):
     contract = signed(customer)
     with pytest.raises(PermissionDenied):

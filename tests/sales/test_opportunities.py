@@ -3,14 +3,17 @@
 import itertools
 from datetime import timedelta
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from crm import agenda, ownership, records
-from crm.models import BusinessLog, ExchangeRate, Operation
+from crm.models import BusinessLog, ExchangeRate, Operation, StaleRecord
 from crm.transitions import TransitionRefused
 from customers import activity
 from customers.models import Contact, Customer
@@ -136,10 +139,29 @@ def test_the_form_does_not_change_stage_or_customer(deal, floor, stages, browse)
 def test_of_many_moves_at_once_the_intervals_follow_each_other(deal, floor, stages):
     """十六个人同时推进：历程首尾相接，没有一段记两次。"""
     order = [stages[name] for name in ("需求分析", "方案报价", "商务谈判", "合同签订")]
-    run_together(lambda n: opportunities.move(deal, order[n % 4], by=floor.manager))
+    results = run_together(lambda n: opportunities.move(deal, order[n % 4], by=floor.manager))
+    assert all(isinstance(result, Opportunity) for result in results), results
     periods = list(OpportunityStagePeriod.objects.order_by("pk"))
     assert periods[-1].next_stage == stored(deal).stage
     assert all(a.next_stage == b.stage for a, b in itertools.pairwise(periods))
+
+
+@pytest.mark.mysql
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_on_the_deal_moves_are_lost(deal, floor, stages, monkeypatch):
+    """Negative control: nobody waits for the others, so that most find the deal changed or locked by another."""
+    looked, close_period = Barrier(16), opportunities._close_period
+
+    def close(opportunity, *, next_stage):
+        looked.wait(timeout=20)
+        close_period(opportunity, next_stage=next_stage)
+
+    monkeypatch.setattr(opportunities, "_close_period", close)
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **options: rows)
+    order = [stages[name] for name in ("需求分析", "方案报价", "商务谈判", "合同签订")]
+    results = run_together(lambda n: opportunities.move(deal, order[n % 4], by=floor.manager))
+    lost = [result for result in results if not isinstance(result, Opportunity)]
+    assert lost and all(isinstance(result, StaleRecord | OperationalError) for result in lost), results
 
 
 @pytest.mark.mysql

@@ -155,6 +155,46 @@ def test_calling_off_needs_a_reason_and_frees_the_credit(customer, seller):
     assert credit.headroom(fresh(customer), "CNY") == 1000
 
 
+def test_called_off_the_customer_is_what_he_was_before(customer, seller):
+    order = orders.confirm(draft(customer), by=seller)
+    orders.cancel(order, by=seller, reason="客户不要了")
+    assert (fresh(customer).last_deal_at, fresh(customer).deal_status) == (None, DealStatus.POTENTIAL)
+
+
+def test_called_off_the_last_deal_is_the_newest_that_remains(customer, seller):
+    older = orders.confirm(draft(customer, order_date=TODAY - timedelta(days=40)), by=seller)
+    signed("1000", customer=customer, sign_date=TODAY - timedelta(days=20))
+    newest = orders.confirm(draft(customer), by=seller)
+    orders.cancel(newest, by=seller, reason="重复下单")
+    assert timezone.localdate(fresh(customer).last_deal_at) == TODAY - timedelta(days=20)
+    assert fresh(customer).deal_status == DealStatus.WON
+    orders.cancel(older, by=seller, reason="重复下单")
+    assert timezone.localdate(fresh(customer).last_deal_at) == TODAY - timedelta(days=20)
+
+
+def test_calling_off_a_draft_or_an_old_order_leaves_a_later_deal_alone(customer, seller):
+    """Deals that an old system knew of have no document here."""
+    old = orders.confirm(draft(customer, order_date=TODAY - timedelta(days=40)), by=seller)
+    known = timezone.now() - timedelta(days=5)
+    Customer.objects.filter(pk=customer.pk).update(last_deal_at=known)
+    orders.cancel(draft(customer), by=seller, reason="录错了")
+    orders.cancel(old, by=seller, reason="录错了")
+    assert fresh(customer).last_deal_at == known
+
+
+def test_a_lost_customer_whose_new_order_is_called_off_is_lost_again(customer, seller):
+    orders.confirm(draft(customer, order_date=TODAY - timedelta(days=400)), by=seller)
+    lost = fresh(customer)
+    lost.enter_deal(DealStatus.LOST)
+    lost.save()
+    lost.history.update(history_date=timezone.now() - timedelta(days=30))
+    order = orders.confirm(draft(customer), by=seller)
+    assert fresh(customer).deal_status == DealStatus.WON
+    orders.cancel(order, by=seller, reason="不要了")
+    assert fresh(customer).deal_status == DealStatus.LOST
+    assert timezone.localdate(fresh(customer).last_deal_at) == TODAY - timedelta(days=400)
+
+
 def test_when_the_customer_calls_off_his_owner_is_told(customer, seller):
     order = orders.confirm(draft(customer), by=seller)
     orders.cancel(order, by=None, reason="重复下单")
@@ -319,3 +359,10 @@ def test_of_cancelling_and_receiving_at_once_one_wins(person):
         assert sorted(run_together(work, threads=2)) == [False, True]
         order = fresh(order)
         assert (order.status == OrderStatus.CANCELLED) == (order.received_amount == 0)
+
+
+def test_the_hint_for_the_number_is_shown_where_a_number_can_be_entered(customer, seller, browse):
+    order = draft(customer)
+    assert "留空时自动编号" in browse(seller).get(f"/sales/order/{order.pk}/change/").content.decode()
+    orders.confirm(order, by=seller)
+    assert "留空时自动编号" not in browse(seller).get(f"/sales/order/{order.pk}/change/").content.decode()

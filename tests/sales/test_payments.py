@@ -35,7 +35,7 @@ TODAY = timezone.localdate()
 
 def signed(total="1000", **values):
     """A signed contract that comes to ``total``."""
-    contract = make(Contract, status=ContractStatus.SIGNED, sign_date=TODAY, **values)
+    contract = make(Contract, **{"status": ContractStatus.SIGNED, "sign_date": TODAY, **values})
     make(ContractItem, contract=contract, quantity=1, unit_price=total)
     return fresh(contract)
 

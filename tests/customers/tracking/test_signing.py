@@ -13,13 +13,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from crm import transitions
-from crm.models import BusinessLog, DictionaryItem
+from crm import ownership, transitions
+from crm.models import BusinessLog, DictionaryItem, Notification, User
 from crm.secrets import Secret
-from customers.models import CancelKey, Customer, ReviewStatus
+from customers.models import CancelKey, Customer, DealStatus, ReviewStatus
 from customers.services import credentials
 from customers.tracking.models import ApiCall, Reply
 from sales.models import Contract, Order, OrderItem, OrderStatus
+from sales.services import orders
 from service.models import WorkOrder
 from service.models.workorders import Origin
 from tests.factories import make
@@ -104,6 +105,15 @@ def test_only_what_is_neither_cancelled_nor_paid_is_cancelled(key, order):
     Order.objects.filter(pk=paid.pk).update(paid_state="partial", received_amount=1)
     assert code(cancel(paid.number, idempotency="paid")) == (409, "order_paid")
     assert code(cancel(paid.number, idempotency="no reason", reason=" ")) == (400, "missing_reason")
+
+
+def test_an_order_that_its_customer_cancels_is_no_deal_any_more_and_its_owner_hears_of_it(key, customer):
+    ownership.set_owner(customer, make(User), by=None)
+    bought = orders.confirm(make(OrderItem, order=make(Order, customer=customer)).order, by=None)
+    assert cancel(bought.number)[0] == 200
+    customer.refresh_from_db()
+    assert (customer.last_deal_at, customer.deal_status) == (None, DealStatus.POTENTIAL)
+    assert Notification.objects.filter(user=customer.owner, title__contains=bought.number).exists()
 
 
 def test_the_same_idempotency_key_gives_the_same_answer_without_effect(key, order):
