@@ -68,12 +68,21 @@ class Client:
             return error.code, json.load(error)
 
 
+SETTINGS = ("KEYUAN_URL", "KEYUAN_APP_KEY", "KEYUAN_APP_TOKEN")
+
+
 def main():
-    client = Client(os.environ["KEYUAN_URL"], os.environ["KEYUAN_APP_KEY"], os.environ["KEYUAN_APP_TOKEN"])
-    commands = {"show": client.show, "cancel": client.cancel, "work-order": client.open_work_order}
-    command, *arguments = sys.argv[1:]
-    status, answer = commands[command](*arguments)
+    if missing := [name for name in SETTINGS if not os.environ.get(name)]:
+        sys.exit("missing in the environment: " + ", ".join(missing))
+    client = Client(*(os.environ[name] for name in SETTINGS))
+    commands = {("show", 1): client.show, ("cancel", 2): client.cancel, ("work-order", 2): client.open_work_order}
+    command, *arguments = sys.argv[1:] or [""]
+    call = commands.get((command, len(arguments)))
+    if call is None:
+        sys.exit(__doc__)
+    status, answer = call(*arguments)
     print(status, json.dumps(answer, ensure_ascii=False, indent=2))
+    sys.exit(0 if answer["success"] else 1)
 
 
 if __name__ == "__main__":

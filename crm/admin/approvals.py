@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 
+from crm import trails
 from crm.admin import home
 from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
@@ -196,6 +197,9 @@ class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
                 raise engine.ApprovalRefused("请选择同意或驳回。")
             given = {name: request.POST.get(name, "") for name in ("digest", "comment")}
             result = decide(obj, by=request.user, **given)
+            if (target := obj.target) is not None:
+                words = "同意" if decide is engine.approve else "驳回"
+                trails.note(request, trails.Kind.EDIT, f"{words}{obj.get_kind_display()}", obj=target)
             if result.state == result.State.APPROVED:
                 return "已同意，审批通过，内容已生效。"
             return done[request.POST["decision"]]

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.urls import path
 
-from crm import audit
+from crm import audit, trails
 from crm.admin.forms import RecordForm
 from crm.approvals import engine, kinds
 from crm.approvals.proposals import RecordChange
@@ -167,6 +167,7 @@ class ProposesMixin:
             words = "；".join(error.messages) if isinstance(error, ValidationError) else str(error)
             self.message_user(request, f"没有提交：{words}", messages.ERROR)
             return HttpResponseRedirect(self._url("change", obj.pk))
+        trails.note(request, trails.Kind.EDIT, f"提交{made.get_kind_display()}", obj=obj)
         if made.is_pending:
             people = "、".join(map(str, engine.waiting_for(made)[:3]))
             self.message_user(request, f"{made}已提交，等待{people}审批。", messages.SUCCESS)

@@ -10,6 +10,7 @@ class TrackingConfig(AppConfig):
         from crm import setup, trails
         from customers import activity
         from customers.models import Interaction, VisitPlan
+        from customers.services import merging
         from customers.tracking import checks, timeline  # noqa: F401
         from customers.tracking.services import alerts, recording
 
@@ -17,4 +18,5 @@ class TrackingConfig(AppConfig):
         follow_up = trails.Kind.FOLLOW_UP
         recording.KINDS.add("customers", lambda: {Interaction: follow_up, VisitPlan: follow_up})
         activity.PANELS.add("tracking", timeline.panel)
+        merging.JOURNALS.add("tracking.Trace", recording.go_with)
         setup.shipped.add("tracking.rules", alerts.load_rules)

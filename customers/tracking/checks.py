@@ -20,7 +20,11 @@ def check_wechat(app_configs, databases=None, **kwargs):
     except lookup.Unavailable as error:
         text = f"企业微信库暂时不能使用：{error}。操作记录照常保存，恢复后自动补送。"
         return [
-            Warning(text, hint="请检查 WECHAT_DATABASE_URL，或执行 migrate --database wechat。", id="tracking.W001")
+            Warning(
+                text,
+                hint="请检查 WECHAT_DATABASE_URL，或执行 migrate wechat --database wechat --fake-initial。",
+                id="tracking.W001",
+            )
         ]
     problems = []
     if found.has_foreign_key:

@@ -11,7 +11,8 @@ from customers.tracking.models import Alert, AlertRule, ApiCall, Trace
 
 class FollowsCustomer(ChildPolicy):
     """Rows about a customer are for those who may see it now; rows about none are for those whose data scope reaches
-    the person who acted, or for those who see all where a program did.
+    the person who acted, or for those who see all where a program did. Rows about removed customers are for those who
+    see all, customers and rows alike: what was done to a customer does not go with it.
     """
 
     def __init__(self, model, *, actor="", **options):
@@ -22,9 +23,16 @@ class FollowsCustomer(ChildPolicy):
         scope = self.scope(user, action)
         if scope is None:
             return self.model._default_manager.none()
+        if self.reaches_all(user, action):
+            return self.rows()
         extent = self.root_policy.extent(user, "view", self.path)
         about = Q(pk__in=[]) if extent is None else Q(customer__is_valid=True) & extent
         return self.rows().filter(about | Q(customer=None) & self._acted_within(user, scope))
+
+    def reaches_all(self, user, action) -> bool:
+        """Whether ``user`` sees every row, those about removed customers among them."""
+        reach, _ = self.root_policy.reaches(user, "view")
+        return self.scope(user, action) == DataScope.ALL == reach
 
     def _acted_within(self, user, scope):
         if scope == DataScope.ALL:

@@ -27,5 +27,8 @@ def panel(customer, user) -> str | None:
     traces = list(Trace.objects.filter(customer_id=customer.pk).order_by("-id")[:SHOWN])
     for trace in traces:
         trace.icon = ICONS.get(trace.kind, "radio_button_checked")
-    link = f"{reverse('admin:tracking_trace_changelist')}?{urlencode({'customer__id__exact': customer.pk})}"
-    return render_to_string("tracking/timeline.html", {"traces": traces, "link": link})
+    query = urlencode({"customer__id__exact": customer.pk})
+    context = {"traces": traces, "link": f"{reverse('admin:tracking_trace_changelist')}?{query}"}
+    if policy_for(Trace).allows(user, "export"):
+        context["print_link"] = f"{reverse('admin:tracking_trace_print')}?{query}"
+    return render_to_string("tracking/timeline.html", context)

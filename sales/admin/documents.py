@@ -4,30 +4,17 @@ from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.utils.decorators import method_decorator
-from django.utils.http import content_disposition_header
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from crm import audit, pdf
 from crm.admin.base import ModelAdmin, TabularInline, display
 from crm.admin.filters import LinkedFilter
+from crm.admin.paper import download, frame, paper
 from crm.exchange import money
 from crm.models import Operation
 from crm.printing import LayoutError, capitals
 from sales.models import one_total
 from sales.services import printing
-
-# a page on paper runs no script, sends no form and fetches nothing, whoever wrote its layout
-PAPER_POLICY = (
-    "sandbox allow-same-origin allow-modals; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "frame-ancestors 'self'"
-)
-
-
-def paper(html) -> HttpResponse:
-    """A filled-in layout, to be shown in a frame."""
-    response = HttpResponse(html)
-    response["Content-Security-Policy"] = PAPER_POLICY
-    return response
 
 
 class LineInline(TabularInline):
@@ -97,16 +84,15 @@ class PaperMixin:
 
     def print_view(self, request, object_id):
         obj = self.visible_object(request, object_id)
-        context = {
-            "title": f"打印：{obj}",
-            "crumb": "打印",
-            "original": obj,
-            "paper_url": self._url("paper", obj.pk),
-            "pdf_url": self._url("pdf", obj.pk) if pdf.available() else "",
-            "pdf_missing": pdf.MISSING,
-            "back": self._url("change", obj.pk),
-        }
-        return self.page(request, "sales/print.html", context)
+        return frame(
+            self,
+            request,
+            title=f"打印：{obj}",
+            original=obj,
+            paper_url=self._url("paper", obj.pk),
+            pdf_url=self._url("pdf", obj.pk),
+            back=self._url("change", obj.pk),
+        )
 
     @method_decorator(xframe_options_sameorigin)
     def paper_view(self, request, object_id):
@@ -119,14 +105,13 @@ class PaperMixin:
     def pdf_view(self, request, object_id):
         obj = self.visible_object(request, object_id)
         try:
-            content = pdf.render(self.printed(request, obj))
+            response = download(
+                self.printed(request, obj), f"{self.opts.verbose_name} {getattr(obj, 'number', obj)}.pdf"
+            )
         except (pdf.Unavailable, LayoutError) as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(self._url("print", obj.pk))
         audit.record(obj, Operation.EXPORT, remark="下载 PDF")
-        name = f"{self.opts.verbose_name} {getattr(obj, 'number', obj)}.pdf"
-        response = HttpResponse(content, content_type="application/pdf")
-        response["Content-Disposition"] = content_disposition_header(True, name)
         return response
 
 

@@ -118,7 +118,7 @@ def test_what_points_to_a_customer_and_is_no_record_is_known():
         if not relation.related_model.__name__.startswith("Historical")
     }
     own = {"Customer_categories", "Customer_tags", "CustomerUserObjectPermission"}
-    logs = {"tracking.ApiCall", "tracking.Reply", "tracking.Trace"}
+    logs = {"tracking.ApiCall", "tracking.Reply"}
     assert others == {f"customers.{name}" for name in own} | logs | {name for name, _ in merging.JOURNALS}
 
 

@@ -3,6 +3,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.urls import path
 from django.utils import timezone
+from django.utils.html import format_html
 
 from crm import audit, text
 from crm.admin.base import ModelAdmin, ReadOnly, display
@@ -10,8 +11,10 @@ from crm.admin.filters import ChoiceFilter, PersonFilter, RangeDateTimeFilter
 from crm.models import Operation, User
 from crm.policies import policy_for
 from crm.trails import Kind
+from customers.activity import change_url
 from customers.models import Customer
 from customers.tracking.admin import statistics
+from customers.tracking.admin.papers import TracePapers, customer_words
 from customers.tracking.models import Trace
 from customers.tracking.resources.traces import TraceResource
 
@@ -27,7 +30,7 @@ FOUND_MAX = 200
 
 
 @admin.register(Trace)
-class TraceAdmin(ReadOnly, ModelAdmin):
+class TraceAdmin(TracePapers, ReadOnly, ModelAdmin):
     nav_icon, nav_order = "visibility", 10
     resource_class = TraceResource
     head_template = None
@@ -37,7 +40,7 @@ class TraceAdmin(ReadOnly, ModelAdmin):
         "user_name",
         "kind_name",
         "event",
-        "customer",
+        "about",
         "rows",
         "department",
         "role",
@@ -65,7 +68,7 @@ class TraceAdmin(ReadOnly, ModelAdmin):
                 "fields": [
                     ("time", "ip"),
                     ("kind_name", "event"),
-                    ("customer", "phone"),
+                    ("about", "phone"),
                     ("rows", "is_foreign"),
                     "event_type",
                 ]
@@ -80,7 +83,7 @@ class TraceAdmin(ReadOnly, ModelAdmin):
             {"fields": [("source", "external_id"), ("delivery", "delivered_at"), "uuid"]},
         ),
     ]
-    readonly_fields = ["time", "kind_name", "uuid", "delivered_at"]
+    readonly_fields = ["time", "kind_name", "about", "uuid", "delivered_at"]
 
     def get_urls(self):
         view = self.admin_site.admin_view
@@ -92,12 +95,7 @@ class TraceAdmin(ReadOnly, ModelAdmin):
         words = search_term.strip()
         if not words:
             return queryset, False
-        customers = list(
-            policy_for(Customer)
-            .visible_to(request.user)
-            .filter(self._named(words))
-            .values_list("pk", flat=True)[:FOUND_MAX]
-        )
+        customers = self._customers_named(request.user, words)
         people = list(User.objects.filter(full_name__startswith=words).values_list("pk", flat=True)[:FOUND_MAX])
         found = Q(customer_id__in=customers) | Q(actor_id__in=people)
         if text.is_phone(words):
@@ -106,9 +104,15 @@ class TraceAdmin(ReadOnly, ModelAdmin):
             found = Q(event__contains=words)
         return queryset.filter(found), False
 
-    def _named(self, words):
-        ids = Customer.search(Customer.objects.all(), words).values_list("pk", flat=True)[:FOUND_MAX]
-        return Q(pk__in=list(ids))
+    def _customers_named(self, user, words) -> list[int]:
+        """Removed customers, which search no longer knows, go by their code or the beginning of their name."""
+        ids = list(Customer.search(Customer.objects.all(), words).values_list("pk", flat=True)[:FOUND_MAX])
+        found = list(policy_for(Customer).visible_to(user).filter(pk__in=ids).values_list("pk", flat=True))
+        if self.policy.reaches_all(user, "view"):
+            key = text.fold(words)
+            removed = Customer.objects.filter(Q(code_key=key) | Q(name_key__startswith=key), is_valid=False)
+            found += removed.values_list("pk", flat=True)[:FOUND_MAX]
+        return found
 
     def changelist_view(self, request, extra_context=None):
         """Who looks at what others did is logged himself."""
@@ -128,8 +132,8 @@ class TraceAdmin(ReadOnly, ModelAdmin):
         self._log(request, f"查看操作统计 {request.GET.urlencode()}")
         return statistics.page(self, request)
 
-    def _log(self, request, words):
-        audit.note(request.user, Trace, Operation.REVEAL, remark=words.strip())
+    def _log(self, request, words, operation=Operation.REVEAL):
+        audit.note(request.user, Trace, operation, remark=words.strip())
 
     @display(description="操作时间", ordering="operated_at")
     def time(self, obj):
@@ -142,6 +146,14 @@ class TraceAdmin(ReadOnly, ModelAdmin):
     @display(description="归属", label={"非本人客户": "warning"})
     def foreign(self, obj):
         return "非本人客户" if obj.is_foreign else ""
+
+    @display(description="客户", ordering="customer")
+    def about(self, obj):
+        """Whoever sees the trace may open the customer, unless it has been removed."""
+        customer = obj.customer
+        if customer is None or not customer.is_valid:
+            return customer_words(obj)
+        return format_html('<a href="{}">{}</a>', change_url(customer), customer)
 
     @display(
         description="送达",

@@ -8,14 +8,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from crm import ownership, trails
-from crm.models import BusinessLog, Company, Operation, Role, Side, User
+from crm import ownership, records, trails
+from crm.approvals import engine
+from crm.models import ApprovalRequest, BusinessLog, Company, Department, Operation, Role, Side, User
 from crm.trails import Kind
-from customers.models import Contact, Customer, Interaction
+from customers.models import Contact, Customer, Interaction, ReviewStatus
+from customers.services import merging, unmerging
 from customers.tracking.models import Delivery, Source, Trace
 from customers.tracking.services import lookup, recording
 from customers.tracking.wechat.models import WechatUser
 from sales.models import FollowUp
+from tests.browsing import posted
 from tests.contract.probes import form_values
 from tests.factories import make
 
@@ -25,6 +28,10 @@ URL = "/api/information-tracking/record"
 
 def page(name, *args):
     return reverse(f"admin:customers_{name}", args=args)
+
+
+def page_of(customer):
+    return page("customer_change", customer.pk)
 
 
 @pytest.fixture
@@ -138,6 +145,59 @@ def test_a_salesperson_reads_traces_of_his_customers_and_his_own_exports(seller,
     make(Trace, customer=None, actor=other, event="导出了他的")
     answer = browse(seller).get(reverse("admin:tracking_trace_changelist"))
     assert {trace.event for trace in answer.context["cl"].result_list} == {"看了我的客户", "导出了我的"}
+
+
+def test_a_merged_customer_brings_its_traces_along_and_takes_them_back(person, browse):
+    boss = person("管理员")
+    survivor, loser, third = (make(Customer, owner=boss) for _ in range(3))
+    own, other = make(Trace, customer=survivor), make(Trace, customer=loser, event="看了并入的客户")
+    done = merging.merge([survivor, loser], survivor, by=boss).merges[0]
+    page = browse(boss).get(page_url := page_of(survivor)).content.decode()
+    assert "看了并入的客户" in page
+    later = make(Trace, customer=survivor, event="合并之后看的")
+    chain = merging.merge([third, survivor], third, by=boss).merges[0]
+    assert set(Trace.objects.filter(customer=third).values_list("pk", flat=True)) >= {own.pk, other.pk, later.pk}
+    unmerging.undo(chain, by=boss)
+    unmerging.undo(done, by=boss)
+    assert [Trace.objects.get(pk=row.pk).customer for row in (own, other, later)] == [survivor, loser, survivor]
+    assert "看了并入的客户" not in browse(boss).get(page_url).content.decode()
+
+
+def test_traces_of_a_removed_customer_are_read_by_those_who_see_all(person, browse):
+    manager = person("销售主管")
+    customer = make(Customer, owner=manager, name="已经不在的客户", code="KH-GONE")
+    trace = make(Trace, customer=customer, event="删除之前看的")
+    records.remove(customer, by=manager)
+    for role in ("审计", "管理员"):
+        browser = browse(person(role))
+        for words in ({}, {"q": "KH-GONE"}, {"q": "已经不在"}, {"customer__id__exact": customer.pk}):
+            answer = browser.get(reverse("admin:tracking_trace_changelist"), words)
+            assert trace in answer.context["cl"].result_list, (role, words)
+            assert "已经不在的客户（已删除）" in answer.content.decode()
+        detail = browser.get(reverse("admin:tracking_trace_change", args=[trace.pk])).content.decode()
+        assert "已经不在的客户（已删除）" in detail
+    for role in ("销售主管", "销售总监", "销售"):
+        answer = browse(person(role, department=manager.department)).get(reverse("admin:tracking_trace_changelist"))
+        assert not answer.context["cl"].result_list, role
+
+
+def test_a_change_that_needs_approval_leaves_the_trace_of_who_asked_and_who_agreed(person, browse):
+    unit = make(Department, manager=person("销售主管"))
+    seller, _ = person("销售", department=unit), person("审批人")
+    customer = make(Customer, owner=seller, created_by=seller, review_status=ReviewStatus.APPROVED)
+    browser = browse(seller)
+    answer = posted(browser, page_of(customer), name="改了名的客户")
+    assert Trace.objects.filter(kind=Kind.EDIT).count() == 0, "还没有提交"
+    given = {"proposal": answer.context["proposal"], "reason": "执照已更新"}
+    browser.post(answer.context["propose_url"], given)
+    asked = Trace.objects.get(kind=Kind.EDIT)
+    assert (asked.event, asked.actor, asked.customer) == ("提交客户变更", seller, customer)
+    request = ApprovalRequest.objects.get()
+    decided = engine.waiting_for(request)[0]
+    given = {"decision": "approve", "digest": request.digest}
+    browse(decided).post(reverse("admin:crm_approvalrequest_decide", args=[request.pk]), given)
+    agreed = Trace.objects.filter(kind=Kind.EDIT).latest("id")
+    assert (agreed.event, agreed.actor, agreed.customer) == ("同意客户变更", decided, customer)
 
 
 @pytest.mark.parametrize("words", ["特征客户", "独特人", "138 0013 8000", "奇怪操作"])

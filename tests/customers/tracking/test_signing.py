@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -89,6 +90,17 @@ def test_a_customer_cancels_its_order_and_the_log_says_so(key, order):
     assert order.status == OrderStatus.CANCELLED and "重复下单" in order.cancel_reason
     entry = BusinessLog.objects.filter(business_no=order.number).latest("id")
     assert (entry.user, entry.ip) == (None, "127.0.0.1")
+
+
+@pytest.mark.parametrize("number", ["DD(补)1", "订单 7", "A+B", "a:b@c"])
+def test_the_path_is_signed_as_it_was_sent(number, key, customer):
+    make(Order, customer=customer, number=number)
+    path = f"/api/orders/{quote(number, safe='')}"
+    headers = signed("GET", path)
+    answer = Client().generic("GET", path, headers=headers, RAW_URI=path)
+    assert (answer.status_code, answer.json()["order"]["order_no"]) == (200, number)
+    moved = Client().generic("GET", path, headers=signed("GET", path), RAW_URI=path + "?x=1")
+    assert moved.json()["code"] == "invalid_signature"
 
 
 @pytest.mark.parametrize("call", [look, cancel])
