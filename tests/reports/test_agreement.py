@@ -1,6 +1,7 @@
 """Every number of every report is the number of the rows it leads to, for everybody of the cast."""
 
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 
@@ -64,8 +65,9 @@ def counted(report, column, rows):
     if isinstance(column, Number):
         return len(rows)
     if isinstance(column, Lasting):
-        days = Counter((getattr(row, column.end) - getattr(row, column.start)).days for row in rows)
-        return quantile(days, column.share)
+        step = timedelta(hours=1) if column.unit == "小时" else timedelta(days=1)
+        lengths = Counter((getattr(row, column.end) - getattr(row, column.start)) // step for row in rows)
+        return quantile(lengths, column.share)
     assert isinstance(column, Money)
     return sum((valued(column, source, row) or 0 for row in rows), start=Decimal(0))
 
