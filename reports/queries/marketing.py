@@ -85,7 +85,8 @@ REPORT = Report(
         in_time(),
     ],
     charts=[
-        Chart(bars=("cost", "won_amount", "contract_amount"), lines=("roi",)),
+        Chart(bars=("cost", "won_amount", "contract_amount")),
+        Chart(bars=("roi",)),
         Chart(bars=("leads", "opportunities", "won")),
     ],
     definitions=[

@@ -50,7 +50,10 @@ def amount_of(column, source, obj):
         return getattr(obj, source.amount)
     if isinstance(column.amount, str):
         return getattr(obj, column.amount)
-    return {"weighted": lambda: obj.weighted_amount}.get(column.name, lambda: obj.open_amount)()
+    return {
+        "weighted": lambda: obj.weighted_amount,
+        "uninvoiced_amount": lambda: obj.total_amount - obj.invoiced_amount,
+    }.get(column.name, lambda: obj.open_amount)()
 
 
 def follow(obj, path):
