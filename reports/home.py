@@ -124,6 +124,7 @@ def _team(user, open_to) -> list[Table]:
     rows = [
         (label, [figures.get(column, Figure(column, 0)) for column in columns])
         for (_, label), figures in list(by_person.items())[:TEAM_SIZE]
+        if any(figure.value for figure in figures.values())
     ]
     month = timezone.localdate()
     return [Table(f"{month.month} 月的团队", ["人员", *columns], rows)] if rows else []
