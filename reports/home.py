@@ -11,6 +11,7 @@ from reports.pages import words
 from reports.queries import REPORTS
 from reports.queries.core import table
 from reports.queries.filters import read
+from sales.models import Invoice
 
 TEAM_SIZE = 15
 # (report, column, what it is called here): what is compared
@@ -24,6 +25,12 @@ COMPARED = (
     ("ranking", "contract_amount", "合同额"),
     ("contribution", "order_amount", "订单额"),
     ("contribution", "receipt_amount", "回款额"),
+)
+# what finance looks at first: (column of 回款与开票, its amount, what it is called here)
+MONEY = (
+    ("receipts", "received", "本月回款"),
+    ("invoices", "invoiced", "本月开票"),
+    ("uninvoiced", "uninvoiced_amount", "未开票合同"),
 )
 TEAM = ("activity", "ranking")  # whose counts per person make the table of the team
 
@@ -39,6 +46,8 @@ def part(request) -> Part | None:
     narrowed = {"person": str(user.pk)} if is_own else {}
     title = "我的数字" if is_own else "全部数字" if scope == DataScope.ALL else "团队数字"
     found = Part(compared=(title, _compared(user, open_to, narrowed)))
+    if policy_for(Invoice).allows(user, "add"):
+        found.figures = _money(user)
     if not is_own:
         found.tables = _team(user, open_to)
     return found
@@ -73,6 +82,20 @@ def _compared(user, open_to, narrowed) -> list[Comparison]:
     return lines
 
 
+def _money(user) -> list[Figure]:
+    """Receipts and invoices of this month, contracts that still lack invoices; beside each what it comes to."""
+    report = REPORTS["receipts"]
+    if not report.allowed(user):
+        return []
+    filters = read(report, {"by": "person", "period": "month"})
+    total, told = table(report, user, filters).total, {column.name for column in report.told(user, filters)}
+    return [
+        Figure(label, total[name], rows_address(report, filters, report.column(name)), f"合计 CNY {total[amount]:,.0f}")
+        for name, amount, label in MONEY
+        if {name, amount} <= told
+    ]
+
+
 def _change(now, before) -> str:
     """By how much more or less, in percent; nothing where there was nothing."""
     if not before:
@@ -101,6 +124,7 @@ def _team(user, open_to) -> list[Table]:
     rows = [
         (label, [figures.get(column, Figure(column, 0)) for column in columns])
         for (_, label), figures in list(by_person.items())[:TEAM_SIZE]
+        if any(figure.value for figure in figures.values())
     ]
     month = timezone.localdate()
     return [Table(f"{month.month} 月的团队", ["人员", *columns], rows)] if rows else []

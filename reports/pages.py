@@ -52,6 +52,10 @@ def show(site, request, name):
         filters = read(report, request.GET)
     except BadFilters as error:
         filters, problem = read(report, {}), error.messages[0]
+    if report.is_watched:
+        audit.note(
+            request.user, ReportSummary, Operation.REVEAL, remark=f"查看报表“{report.title}”{filters.query()}"[:255]
+        )
     table, counted_at = summaries.table_for(report, request.user, filters, fresh="fresh" in request.GET)
     if "fresh" in request.GET:
         return HttpResponseRedirect(report_address(report, filters))

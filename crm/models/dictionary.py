@@ -30,6 +30,7 @@ class DictionaryType(models.TextChoices):
     ATTACHMENT_KIND = "attachment_kind", "附件类别"
     WORK_ORDER_TYPE = "work_order_type", "工单类型"
     PAYMENT_METHOD = "payment_method", "回款方式"
+    LOSS_REASON = "loss_reason", "流失原因"
 
 
 class DictionaryItem(Record):

@@ -33,6 +33,10 @@ class ReportSummary(models.Model):
             ("forecast_reportsummary", "商机预测"),
             ("ranking_reportsummary", "业绩排行"),
             ("receipts_reportsummary", "回款与开票"),
+            ("churn_reportsummary", "客户流失"),
+            ("marketing_reportsummary", "营销活动"),
+            ("service_reportsummary", "客户服务"),
+            ("tracking_reportsummary", "操作跟踪"),
         ]
 
     def __str__(self):

@@ -64,19 +64,19 @@ class SalesTarget(Record):
     def holder(self):
         return self.person or self.department
 
-    def _place(self) -> str:
+    def place_key(self) -> str:
         return f"{self.month.replace(day=1)}/{f'p{self.person_id}' if self.person_id else f'd{self.department_id}'}"
 
     def clean(self):
         super().clean()
         if bool(self.person_id) == bool(self.department_id):
             raise ValidationError("业绩目标属于一位员工或一个部门：请选择其中一个，不要都选。")
-        if self.month and SalesTarget._base_manager.filter(place=self._place()).exclude(pk=self.pk).exists():
+        if self.month and SalesTarget._base_manager.filter(place=self.place_key()).exclude(pk=self.pk).exists():
             raise ValidationError({"month": f"{self.holder}在 {self.month:%Y 年 %m 月}已有目标，请修改那一条。"})
 
     def save(self, *args, **kwargs):
         self.month = self.month.replace(day=1)
-        self.place = self._place() if self.is_valid else None
+        self.place = self.place_key() if self.is_valid else None
         if (names := kwargs.get("update_fields")) is not None:
             kwargs["update_fields"] = {*names, "month", "place"}
         super().save(*args, **kwargs)

@@ -2,16 +2,35 @@
 
 from reports.queries import (
     activity,
+    churn,
     composition,
     contribution,
     forecast,
     funnel,
     leads,
     lifecycle,
+    marketing,
     ranking,
     receipts,
     sea,
+    service,
+    tracking,
 )
 
-MODULES = (composition, contribution, lifecycle, sea, leads, activity, funnel, forecast, ranking, receipts)
+MODULES = (
+    composition,
+    contribution,
+    lifecycle,
+    churn,
+    sea,
+    leads,
+    marketing,
+    activity,
+    funnel,
+    forecast,
+    ranking,
+    receipts,
+    service,
+    tracking,
+)
 REPORTS = {module.REPORT.name: module.REPORT for module in MODULES}

@@ -44,20 +44,27 @@ def in_cny(amount, currency: str, day: str):
     return Case(When(**{currency: Currency.CNY}, then=amount), default=foreign, output_field=EXACT)
 
 
-class Days(Func):
-    """Whole days from the first moment to the second; begun days do not count."""
+PARTS = {"天": ("DAY", 86_400_000_000), "小时": ("HOUR", 3_600_000_000)}  # what databases call it, microseconds
+
+
+class Elapsed(Func):
+    """Whole days or hours (``unit``) from the first moment to the second; begun ones do not count."""
 
     output_field = IntegerField()
     arity = 2
 
+    def __init__(self, start, end, *, unit):
+        part, length = PARTS[unit]
+        super().__init__(start, end, part=part, length=length)
+
     def as_sqlite(self, compiler, connection, **context):
-        template = "(django_timestamp_diff(%(expressions)s) / 86400000000)"
+        template = "(django_timestamp_diff(%(expressions)s) / %(length)s)"
         swapped = self.copy()
         swapped.set_source_expressions(self.get_source_expressions()[::-1])
-        return super(Days, swapped).as_sql(compiler, connection, template=template, **context)
+        return super(Elapsed, swapped).as_sql(compiler, connection, template=template, **context)
 
     def as_mysql(self, compiler, connection, **context):
-        return super().as_sql(compiler, connection, template="TIMESTAMPDIFF(DAY, %(expressions)s)", **context)
+        return super().as_sql(compiler, connection, template="TIMESTAMPDIFF(%(part)s, %(expressions)s)", **context)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Money(Column):
 
 @dataclass(frozen=True)
 class Lasting(Column):
-    """How many days lie between two moments of the rows: the ``share`` quantile of whole days (0.5: the median)."""
+    """How long it is between two moments of the rows: the ``share`` quantile (0.5: the median) of whole ``unit``."""
 
     unit: str = "天"
     start: str = "started_at"
@@ -145,6 +152,24 @@ class Ratio(Column):
 
     def derive(self, values, total, before):
         return percent(values[self.part], values[self.whole])
+
+
+@dataclass(frozen=True)
+class Per(Ratio):
+    """``part``, an amount, for each of ``whole``, in CNY."""
+
+    unit: str = "元"
+
+    def derive(self, values, total, before):
+        return (Decimal(values[self.part]) / values[self.whole]).quantize(CENT) if values[self.whole] else None
+
+
+@dataclass(frozen=True)
+class Return(Ratio):
+    """What ``part`` brought beyond ``whole``, its cost, in percent of the cost."""
+
+    def derive(self, values, total, before):
+        return percent(values[self.part] - values[self.whole], values[self.whole])
 
 
 @dataclass(frozen=True)

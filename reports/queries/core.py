@@ -12,7 +12,7 @@ from django.db.models import Count, F, QuerySet
 
 from crm.policies import policy_for
 from reports.models import ReportSummary
-from reports.queries.columns import BASIS, UNRATED, Column, Days, Lasting, Money, quantile
+from reports.queries.columns import BASIS, UNRATED, Column, Elapsed, Lasting, Money, quantile
 from reports.queries.dimensions import REST, Dimension
 from reports.queries.filters import BadFilters, Filters
 from reports.queries.sources import Source
@@ -46,6 +46,7 @@ class Report:
     charts: list[Chart]
     preset: str = "year"
     basis: tuple[str, ...] = ()
+    is_watched: bool = False  # whoever opens it is logged
 
     @property
     def permission(self) -> str:
@@ -163,7 +164,7 @@ def _first(report, sources, dimension, user, filters) -> list:
     rows = source.rows(user, filters).annotate(**column.prepare(source))
     key = dimension.key(column.source, source, filters)
     groups = rows.values(_key=key).annotate(_size=column.aggregates(source)[column.name])
-    groups = groups.filter(_size__gt=0).order_by(F("_size").desc(), "_key")
+    groups = groups.filter(_size__gt=0, _key__isnull=False).order_by(F("_size").desc(), "_key")
     return [found["_key"] for found in groups[: filters.top]]
 
 
@@ -206,9 +207,9 @@ def _added(groups, names) -> dict:
 
 
 def _last(found, rows, dimension, name, source, column, filters):
-    """A histogram of whole days; its quantiles are exact and the same on every database."""
+    """A histogram of whole days or hours; its quantiles are exact and the same on every database."""
     rows = rows.filter(column.where, **{f"{column.start}__isnull": False, f"{column.end}__isnull": False})
-    days = Days(F(column.start), F(column.end))
+    days = Elapsed(F(column.start), F(column.end), unit=column.unit)
     groups = rows.values(_key=dimension.key(name, source, filters), _days=days).annotate(_count=Count("pk"))
     by_key: dict = defaultdict(Counter)
     for values in groups.order_by():

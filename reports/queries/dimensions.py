@@ -75,8 +75,8 @@ class ByField(Dimension):
     def members(self, keys, sources, user, filters):
         kind = next(self._field(name, source) for name, source in sources.items() if self.applies(name, source))
         empty = [(None, self.empty)] if None in keys else []
-        if kind.is_relation:
-            return self._related(kind.related_model, keys - {None}, user) + empty
+        if model := _related_to(kind):
+            return self._related(model, keys - {None}, user) + empty
         if isinstance(kind, BooleanField):
             return [(True, "是"), (False, "否")]
         return [(value, str(label)) for value, label in kind.flatchoices] + empty
@@ -100,13 +100,18 @@ class ByField(Dimension):
         if code.startswith(REST) and self.is_ranking:
             shown = [_key(word) for word in code[len(REST) :].split(",") if word]
             return ~Q(**{f"{paths[0]}__in": shown})
-        if kind.is_relation:
+        if _related_to(kind):
             return any_of(paths, _key(code))
         if isinstance(kind, BooleanField):
             return Q(**{paths[0]: code == "True"})
         if code not in {str(value) for value, _ in kind.flatchoices}:
             raise BadFilters("没有这个数字。")
         return any_of(paths, code)
+
+
+def _related_to(field):
+    """The model whose rows the values of ``field`` are: a primary key stands for its own."""
+    return field.model if field.primary_key else field.related_model
 
 
 def _key(word) -> int:

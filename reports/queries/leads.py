@@ -30,6 +30,7 @@ REPORT = Report(
     dimensions=[
         ByField("source", "来源", path=lambda source: ("source",), empty="（未填来源）"),
         ByField("pool", "线索池", path=lambda source: ("pool",)),
+        ByField("activity", "市场活动", path=lambda source: ("activity",), empty="（不是活动带来）"),
         by_person(),
         by_department(),
         in_time(),

@@ -10,10 +10,12 @@ from reports.queries.core import Chart, Report
 from reports.queries.deals import RECEIPTS, RECEIVED, VALUED
 from reports.queries.dimensions import Steps, by_customer, by_department, by_person, in_time, ranking_of_customers
 from reports.queries.sources import Source
-from sales.models import ContractStatus, Invoice, InvoiceStatus, PaidState, PaymentPlan
+from sales.models import Contract, ContractStatus, Invoice, InvoiceStatus, PaidState, PaymentPlan
 
 _SIGNED = Q(contract__status=ContractStatus.SIGNED)
 _UNPAID = ExpressionWrapper(F("amount") - F("received_amount"), DecimalField(max_digits=18, decimal_places=2))
+_UNINVOICED = ExpressionWrapper(F("total_amount") - F("invoiced_amount"), DecimalField(max_digits=18, decimal_places=2))
+_NOW = ("person", "department", "customer", "level", "area")  # what stands as of today has no place in time
 _PLAN = {
     "person": ("contract__owner",),
     "customer": "contract__customer",
@@ -48,6 +50,11 @@ REPORT = Report(
         "overdue": Source(PaymentPlan, day="date", where=_overdue, **_PLAN),
         "unpaid": Source(PaymentPlan, day="date", where=_SIGNED & ~Q(status=PaidState.PAID), **_PLAN),
         "receipts": RECEIPTS,
+        "uninvoiced": Source(
+            Contract,
+            where=Q(status=ContractStatus.SIGNED, invoiced_amount__lt=F("total_amount")),
+            day="sign_date",
+        ),
         "invoices": Source(
             Invoice,
             date="issue_date",
@@ -63,18 +70,20 @@ REPORT = Report(
         Ratio("paid_rate", "回款率", part="paid", whole="planned"),
         Number("receipts", "回款", "receipts", unit="笔"),
         Money("received", "回款额", "receipts"),
-        Number("overdue", "逾期", "overdue", unit="期", only=("person", "department", "customer", "level", "area")),
+        Number("overdue", "逾期", "overdue", unit="期", only=_NOW),
         Money(
             "overdue_amount",
             "逾期金额",
             "overdue",
             amount=_UNPAID,
-            only=("person", "department", "customer", "level", "area"),
+            only=_NOW,
         ),
         Number("unpaid", "未收", "unpaid", unit="期", only=("age",)),
         Money("unpaid_amount", "未收金额", "unpaid", amount=_UNPAID, only=("age",)),
         Number("invoices", "发票", "invoices", unit="张"),
         Money("invoiced", "开票金额", "invoices"),
+        Number("uninvoiced", "未开票合同", "uninvoiced", unit="份", only=_NOW),
+        Money("uninvoiced_amount", "未开票金额", "uninvoiced", amount=_UNINVOICED, only=_NOW),
     ],
     dimensions=[
         in_time(),
@@ -98,6 +107,7 @@ REPORT = Report(
         RECEIVED,
         ("逾期、未收、账龄", "到今天为止没有收齐的计划中没有收到的部分，与时间段无关；账龄从计划日期算起。"),
         ("发票", "开票日期在时间段内的发票；已作废的不算。"),
+        ("未开票", "已签约的合同到今天为止还没有开足发票的，和没有开的金额，与时间段无关；金额按签约日期的汇率。"),
         VALUED,
         ("人员、部门", "按合同的负责人；没有合同的订单的回款按客户现在的负责人。"),
     ],

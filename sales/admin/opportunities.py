@@ -249,7 +249,7 @@ class OpportunityAdmin(BuyerColumn, DealColumns, ModelAdmin):
         day = obj.expected_close_date
         if day is None or obj.status != OpportunityStatus.OPEN or day >= timezone.localdate():
             return day
-        return format_html('<span class="ky-late" title="已过预计成交日期">{:%Y-%m-%d}</span>', day)
+        return format_html('<span class="ky-late" title="已过预计成交日期">{}</span>', f"{day:%Y-%m-%d}")
 
     @display(description="下次跟进", ordering="next_follow_at")
     def next_step(self, obj):

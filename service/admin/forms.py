@@ -6,6 +6,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from crm.admin.page_forms import field
 from crm.admin.quick import MomentInput
+from crm.models import DictionaryItem
 from customers.models import Stars
 
 
@@ -50,7 +51,12 @@ class CompletionForm(forms.Form):
 class LossForm(forms.Form):
     """Why a customer is lost."""
 
-    reason = field(forms.CharField, "流失原因", required=True, max_length=1000, rows=4)
+    kind = field(forms.ModelChoiceField, "流失原因", required=True)
+    reason = field(forms.CharField, "说明", required=True, max_length=1000, rows=4, help_text="客户为什么不再合作。")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].queryset = DictionaryItem.objects.valid().filter(type="loss_reason", is_active=True)
 
 
 class MeasureForm(forms.Form):

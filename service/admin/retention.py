@@ -5,7 +5,7 @@ from django.urls import path
 from django.utils.html import format_html
 
 from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
-from crm.admin.filters import ChoiceFilter, RangeDateFilter
+from crm.admin.filters import ChoiceFilter, DictionaryFilter, RangeDateFilter
 from crm.admin.media import ordered
 from crm.policies import policy_for
 from customers.activity import change_url
@@ -43,14 +43,16 @@ class CustomerLossAdmin(ModelAdmin):
         "warning",
         "warned_on",
         "confirmed_on",
+        "reason_type",
         "recovered_on",
         "measure_link",
     ]
-    list_select_related = ["customer__owner"]
+    list_select_related = ["customer__owner", "reason_type"]
     list_filter = [
         ("status", ChoiceFilter),
         ("warned_on", RangeDateFilter),
         ("confirmed_on", RangeDateFilter),
+        ("reason_type", DictionaryFilter),
         ("last_order_date", RangeDateFilter),
     ]
     search_fields = ["customer__name", "customer__code"]
@@ -62,6 +64,7 @@ class CustomerLossAdmin(ModelAdmin):
         "last_order_date",
         "warned_on",
         "warning",
+        "reason_type",
         "reason",
         "confirmed_on",
         "recovered_on",
@@ -74,7 +77,8 @@ class CustomerLossAdmin(ModelAdmin):
                 "fields": [
                     ("customer", "warned_on"),
                     ("last_order_date", "warning"),
-                    ("confirmed_on", "reason"),
+                    ("confirmed_on", "reason_type"),
+                    "reason",
                     ("recovered_on", "recovered_by"),
                     "remark",
                     "is_closed",
@@ -144,7 +148,7 @@ class CustomerLossAdmin(ModelAdmin):
         form, back = LossForm(request.POST or None), self._url("change", obj.pk)
         if request.method == "POST" and form.is_valid():
             try:
-                done = retention.confirm(obj, by=request.user, reason=form.cleaned_data["reason"])
+                done = retention.confirm(obj, by=request.user, **form.cleaned_data)
                 self._tell(request, done)
                 seen = self.policy.may(request.user, "view", done)
                 return HttpResponseRedirect(back if seen else self._url("changelist"))
@@ -213,7 +217,15 @@ class CustomerLossInline(ReadOnly, TabularInline):
     """The tab on the page of a customer."""
 
     model = CustomerLoss
-    fields = readonly_fields = ["link", "warning", "confirmed_on", "reason", "recovered_on", "recovered_by"]
+    fields = readonly_fields = [
+        "link",
+        "warning",
+        "confirmed_on",
+        "reason_type",
+        "reason",
+        "recovered_on",
+        "recovered_by",
+    ]
     verbose_name_plural = "流失"
     ordering = ["-id"]
     empty_hint = "没有流失预警。"

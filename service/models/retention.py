@@ -88,7 +88,8 @@ class CustomerLoss(FSMModelMixin, Record):
     status = FSMField(
         "流失状态", choices=LossStatus.choices, default=LossStatus.WARNING, protected=True, editable=False
     )
-    reason = models.CharField("流失原因", max_length=1000, blank=True, default="", editable=False)
+    reason_type = DictionaryField("流失原因", type="loss_reason", editable=False)
+    reason = models.CharField("原因说明", max_length=1000, blank=True, default="", editable=False)
     confirmed_on = models.DateField("确认流失日期", null=True, blank=True, editable=False, db_index=True)
     recovered_on = models.DateField("挽回日期", null=True, blank=True, editable=False)
     recovered_by = models.CharField("挽回依据", max_length=200, blank=True, default="", editable=False)

@@ -16,6 +16,7 @@ class CustomerLossResource(Resource):
             "warned_on",
             "warning",
             "confirmed_on",
+            "reason_type",
             "reason",
             "recovered_on",
             "recovered_by",

@@ -189,8 +189,8 @@ def save_measure(measure, *, by) -> RetentionMeasure:
     return measure
 
 
-def confirm(loss, *, by, reason) -> CustomerLoss:
-    """The customer is lost: stage 失效, deal 流失, back to the sea where the rule says so.
+def confirm(loss, *, by, reason, kind=None) -> CustomerLoss:
+    """The customer is lost: stage 失效, deal 流失, back to the sea where the rule says so. ``kind``: a ``loss_reason``.
 
     Orders that came since the warning are looked at under the lock of the customer: with one the case ends as recovered
     instead, and the caller sees that in the status. Raises PermissionDenied, LossError, ValidationError.
@@ -206,7 +206,7 @@ def confirm(loss, *, by, reason) -> CustomerLoss:
         if deal := newer_deal(loss):
             return _recover(customer, loss, deal)
         loss.confirm()
-        loss.reason = reason.strip()[:1000]
+        loss.reason_type, loss.reason = kind, reason.strip()[:1000]
         loss.save(operation=Operation.TRANSITION, remark=loss.reason[:255])
         customer.enter_deal(DealStatus.LOST)
         customer.save(operation=Operation.TRANSITION, remark="确认流失")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from crm import actor
 from crm.models import DictionaryItem, ExchangeRate
 from customers.models import Customer, CustomerCategory, Interaction, OwnershipPeriod, StagePeriod, VisitPlan
+from customers.tracking.models import Trace
 from reports.models import SalesTarget
 from sales.models import (
     Contract,
@@ -18,6 +19,7 @@ from sales.models import (
     Invoice,
     Lead,
     LeadPool,
+    MarketingActivity,
     Opportunity,
     OpportunityStage,
     OpportunityStagePeriod,
@@ -25,6 +27,7 @@ from sales.models import (
     PaymentPlan,
     PaymentRecord,
 )
+from service.models import CustomerLoss, RetentionMeasure, WorkOrder
 from tests.factories import make
 
 SEED = 20260301
@@ -51,12 +54,32 @@ def generate(world, dice):
     for day in (date(2020, 1, 1), today - timedelta(days=200), today - timedelta(days=20)):
         make(ExchangeRate, currency="USD", valid_from=day, rate=f"7.{dice.randrange(1000, 9999)}")
     make(ExchangeRate, currency="EUR", valid_from=today - timedelta(days=100), rate="7.85")  # none before
-    kinds = ("level", "area", "industry", "source", "follow_up_type")
+    kinds = ("level", "area", "industry", "source", "follow_up_type", "work_order_type", "activity_type", "loss_reason")
     items = {kind: [make(DictionaryItem, type=kind) for _ in range(3)] + [None] for kind in kinds}
     categories = [make(CustomerCategory, parent=None) for _ in range(2)]
     categories.append(make(CustomerCategory, parent=categories[0]))
     stages = [make(OpportunityStage, sort=number, probability=20 * number) for number in range(1, 4)]
     pool = make(LeadPool)
+    activities = [
+        make(
+            MarketingActivity,
+            type=dice.choice(items["activity_type"][:3]),
+            start_time=now - timedelta(days=60 * number),
+            end_time=now - timedelta(days=60 * number - 2),
+            manager=world.people[manager] if manager else None,
+            currency=currency,
+            budget=budget,
+            actual_cost=cost,
+        )
+        for number, (manager, currency, budget, cost) in enumerate(
+            [
+                ("owner", "CNY", "5000.00", "4321.09"),
+                ("outsider", "USD", "800.00", None),
+                ("manager", "EUR", None, "70.10"),
+                (None, "USD", "100.00", "0.00"),
+            ]
+        )
+    ]
 
     def moment():
         return now - timedelta(days=dice.randrange(400), hours=dice.randrange(24))
@@ -120,6 +143,7 @@ def generate(world, dice):
                 owner=lead_owner,
                 pool=pool,
                 source=dice.choice(items["source"]),
+                activity=dice.choice([None, *activities]),
                 status="converted" if converted else dice.choice(["new", "working", "invalid"]),
                 created_at=created,
                 converted_at=created + timedelta(hours=dice.randrange(900)) if converted else None,
@@ -130,6 +154,7 @@ def generate(world, dice):
                 Opportunity,
                 customer=customer,
                 owner=dice.choice([owner, world.people["outsider"]]),
+                activity=dice.choice([None, *activities]),
                 stage=dice.choice(stages),
                 estimated_amount=Decimal(dice.randrange(1, 10**7)) / 100,
                 currency=currency(),
@@ -152,6 +177,7 @@ def generate(world, dice):
                 customer=customer,
                 owner=dice.choice([owner, world.people["outsider"], None]),
                 status=dice.choice(["draft", "signed", "signed", "terminated"]),
+                opportunity=opportunity,
                 sign_date=day(),
                 total_amount=Decimal(dice.randrange(10**5, 10**8)) / 100,
                 currency=currency(),
@@ -182,8 +208,53 @@ def generate(world, dice):
                     total_amount=Decimal(dice.randrange(100, 10**7)) / 100,
                     currency=currency(),
                 )
+            serve(dice, customer, items, moment, hands)
             make(PaymentRecord, contract=None, order=order, amount="77.77", date=day(), status="valid")
         for number, person in enumerate(hands):
             target = {"month": today.replace(day=1), "amount": 1000 * (number + 1), "currency": currency()}
             make(SalesTarget, person=person, department=None, **target)
         make(SalesTarget, person=None, department=world.people["owner"].department, month=today, amount=5000)
+
+
+def serve(dice, customer, items, moment, hands):
+    """Work orders in every state of their targets, cases of churn with and without measures, and who looked at what."""
+    for status in ("created", "processing", "solved", "archived"):
+        entered = moment()
+        responded = entered + timedelta(minutes=dice.randrange(9000)) if status != "created" else None
+        solved = responded + timedelta(minutes=dice.randrange(9000)) if status in ("solved", "archived") else None
+        make(
+            WorkOrder,
+            customer=customer,
+            owner=dice.choice([*hands, None]),
+            type=dice.choice(items["work_order_type"][:3]),
+            priority=dice.choice(["low", "normal", "high", "urgent"]),
+            status=status,
+            created_at=entered,
+            responded_at=responded,
+            solved_at=solved,
+            response_due=dice.choice([None, entered + timedelta(hours=dice.randrange(150))]),
+            resolution_due=dice.choice([None, entered + timedelta(hours=dice.randrange(300))]),
+            satisfaction=dice.choice([None, 1, 4, 5]) if solved else None,
+            reopened_count=dice.choice([0, 0, 2]),
+        )
+    for _ in range(2):
+        warned = timezone.localdate() - timedelta(days=dice.randrange(400))
+        status = dice.choice(["lost", "recovered", "recovered", "reprieved"])
+        if status == "reprieved" and CustomerLoss.objects.filter(open_key=customer.pk).exists():
+            status = "lost"
+        loss = make(
+            CustomerLoss,
+            customer=customer,
+            warned_on=warned,
+            last_order_date=dice.choice([None, warned - timedelta(days=200)]),
+            status=status,
+            reason_type=dice.choice(items["loss_reason"]) if status == "lost" else None,
+            confirmed_on=warned + timedelta(days=dice.randrange(30)) if status == "lost" else None,
+            recovered_on=warned + timedelta(days=dice.randrange(90)) if status == "recovered" else None,
+        )
+        for _ in range(dice.randrange(3)):
+            make(RetentionMeasure, loss=loss, date=warned + timedelta(days=dice.randrange(9)))
+    for about in (customer, customer, None):
+        kind = dice.choice(["view", "edit", "follow_up", "export", "reveal", "download", "other"])
+        foreign = dice.random() < 0.3
+        make(Trace, customer=about, actor=dice.choice(hands), kind=kind, is_foreign=foreign, operated_at=moment())

@@ -1,6 +1,7 @@
 """Every number of every report is the number of the rows it leads to, for everybody of the cast."""
 
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 
@@ -49,7 +50,10 @@ def amount_of(column, source, obj):
         return getattr(obj, source.amount)
     if isinstance(column.amount, str):
         return getattr(obj, column.amount)
-    return {"weighted": lambda: obj.weighted_amount}.get(column.name, lambda: obj.open_amount)()
+    return {
+        "weighted": lambda: obj.weighted_amount,
+        "uninvoiced_amount": lambda: obj.total_amount - obj.invoiced_amount,
+    }.get(column.name, lambda: obj.open_amount)()
 
 
 def follow(obj, path):
@@ -64,8 +68,9 @@ def counted(report, column, rows):
     if isinstance(column, Number):
         return len(rows)
     if isinstance(column, Lasting):
-        days = Counter((getattr(row, column.end) - getattr(row, column.start)).days for row in rows)
-        return quantile(days, column.share)
+        step = timedelta(hours=1) if column.unit == "小时" else timedelta(days=1)
+        lengths = Counter((getattr(row, column.end) - getattr(row, column.start)) // step for row in rows)
+        return quantile(lengths, column.share)
     assert isinstance(column, Money)
     return sum((valued(column, source, row) or 0 for row in rows), start=Decimal(0))
 

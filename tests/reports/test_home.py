@@ -53,3 +53,14 @@ def test_every_figure_leads_to_the_list_that_it_counts(busy, browse):
 
 def test_who_may_read_no_report_is_shown_no_figures(busy, browse):
     assert not list(compared(browse(busy.user("nobody")).get(HOME)))
+
+
+def test_finance_sees_what_came_in_what_was_invoiced_and_what_is_left_to_invoice(busy, browse, person):
+    """Each leads to its list; nobody else is shown them."""
+    client = browse(person("财务"))
+    shown = {figure.label: figure for part in client.get(HOME).context_data["parts"] for figure in part.figures}
+    assert shown["未开票合同"].value
+    for label in ("本月回款", "本月开票", "未开票合同"):
+        assert client.get(shown[label].link).context_data["cl"].result_count == shown[label].value, label
+    seller = browse(busy.user("owner")).get(HOME).context_data["parts"]
+    assert "本月回款" not in {figure.label for part in seller for figure in part.figures}

@@ -348,6 +348,13 @@ def test_a_deal_is_found_by_its_name_number_and_customer(deal, floor, browse):
     assert "变频器采购" not in browser.get(page, {"q": "减速机"}).content.decode()
 
 
+def test_the_list_marks_what_should_have_been_closed_by_now(deal, floor, browse):
+    deal.expected_close_date = timezone.localdate() - timedelta(days=1)
+    deal.save()
+    page = browse(floor.seller).get(reverse("admin:sales_opportunity_changelist")).content.decode()
+    assert f'title="已过预计成交日期">{deal.expected_close_date}<' in page
+
+
 def test_the_list_narrows_by_customer_and_to_what_is_stuck(deal, floor, customer, stages, browse):
     other = make(Opportunity, name="另一家的商机", owner=floor.seller, stage=stages["需求分析"])
     browser, page = browse(floor.seller), reverse("admin:sales_opportunity_changelist")

@@ -100,7 +100,9 @@ def test_measures_reprieve_and_confirmation_loses_the_customer(manager, person):
         retention.confirm(loss, by=seller, reason="转投同行")
     with pytest.raises(LossError, match="为什么"):
         retention.confirm(loss, by=manager, reason=" ")
-    loss = retention.confirm(loss, by=manager, reason="转投同行")
+    kind = DictionaryItem.objects.get(type="loss_reason", code="competitor")
+    loss = retention.confirm(loss, by=manager, reason="转投同行", kind=kind)
+    assert loss.reason_type == kind
     lost.refresh_from_db()
     assert (loss.status, loss.confirmed_on, loss.reason) == (LossStatus.LOST, TODAY(), "转投同行")
     assert (lost.stage, lost.deal_status, lost.owner) == (Stage.LAPSED, DealStatus.LOST, seller)
@@ -129,7 +131,8 @@ def test_an_order_between_scan_and_confirmation_is_noticed(manager, browse):
     order = make(Order, customer=back, order_date=TODAY(), status="confirmed")
     loss = CustomerLoss.objects.get()
     url = reverse("admin:service_customerloss_confirm", args=[loss.pk])
-    page = browse(manager).post(url, {"reason": "联系不上"}, follow=True).content.decode()
+    kind = DictionaryItem.objects.get(type="loss_reason", code="other")
+    page = browse(manager).post(url, {"kind": kind.pk, "reason": "联系不上"}, follow=True).content.decode()
     assert order.number in page and "已挽回" in page
     loss.refresh_from_db()
     back.refresh_from_db()

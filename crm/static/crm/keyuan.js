@@ -12,6 +12,9 @@ window.fetch = (resource, options) => {
   return plainFetch(request);
 };
 
+// --- The charts of the theme count whole things: no ticks between them
+if (window.Chart) Chart.defaults.set("scales.linear", { ticks: { precision: 0 } });
+
 // --- Cells that are cut off say in full what they hold
 document.addEventListener("mouseover", (event) => {
   const cell = event.target.closest?.("#result_list td, #result_list th, .ky-cut");

@@ -75,7 +75,8 @@
       if (bars.length <= MOST_LABELS && (stacked || bars.every(fits))) {
         for (const { bar, text } of bars.filter(fits)) {
           const x = stacked && across ? (bar.x + bar.base) / 2 : across ? bar.x + 4 : bar.x;
-          const y = stacked && !across ? (bar.y + bar.base) / 2 : across ? bar.y : bar.y - 3;
+          const isBelow = !across && bar.y > bar.base; // less than nothing: under the bar
+          const y = stacked && !across ? (bar.y + bar.base) / 2 : across ? bar.y : bar.y + (isBelow ? 14 : -3);
           if (stacked) {
             ctx.lineWidth = 3;
             ctx.strokeStyle = "#fff";
@@ -89,6 +90,15 @@
     },
   };
 
+  // the highest values do not touch the legend
+  const room = {
+    id: "roomBelowLegend",
+    beforeInit(chart) {
+      const fit = chart.legend.fit;
+      chart.legend.fit = function () { fit.call(this); this.height += 10; };
+    },
+  };
+
   function draw(figure) {
     const given = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
     const ink = isDark() ? "#d1d5db" : "#374151";
@@ -97,6 +107,7 @@
     const lines = given.sets.filter((set) => set.line);
     const unit = bars[0].unit;
     const units = `单位：${[...new Set(bars.map((set) => set.unit))].join("、")}`;
+    const isWide = innerWidth > 640; // on a phone the legend names the units
     const canvas = figure.querySelector("canvas");
     const box = canvas.parentElement;
     if (!given.upright) box.style.height = `${Math.max(160, given.labels.length * (bars.length > 1 && !given.stacked ? 22 * bars.length : 30) + 90)}px`;
@@ -119,7 +130,7 @@
       order: set.line ? 0 : 1,
     }));
     const numbers = (text, which) => ({
-      title: { display: true, text, color: ink },
+      title: { display: isWide, text, color: ink },
       ticks: { color: ink, precision: 0, callback: (value) => short(value, which) },
       grid: { color: grid },
       beginAtZero: true,
@@ -127,7 +138,7 @@
       grace: "8%",
     });
     const names = {
-      title: { display: given.upright, text: given.axis, color: ink },
+      title: { display: isWide && given.upright, text: given.axis, color: ink },
       ticks: {
         color: ink, autoSkip: given.upright, maxRotation: 45,
         callback(value) { const text = this.getLabelForValue(value); return text.length > 12 ? `${text.slice(0, 11)}…` : text; },
@@ -148,11 +159,11 @@
         interaction: { mode: "index", intersect: false, axis: given.upright ? "x" : "y" },
         scales,
         plugins: {
-          legend: { display: true, position: "top", align: "start", labels: { color: ink, usePointStyle: true, boxHeight: 10 } },
+          legend: { display: true, position: "top", align: "start", labels: { color: ink, usePointStyle: true, boxWidth: 8, boxHeight: 8 } },
           tooltip: { callbacks: { label: (item) => ` ${item.dataset.label.split("（")[0]}：${full(item.raw, item.dataset.unit)}` } },
         },
       },
-      plugins: [valueLabels],
+      plugins: [valueLabels, room],
     });
     charts.push({ figure, chart });
   }
@@ -175,6 +186,16 @@
       });
       period.addEventListener("change", follow);
       follow();
+    }
+    const form = document.querySelector(".ky-report-filters");
+    const more = form?.querySelector("[data-more]");
+    if (more && matchMedia("(max-width: 640px)").matches && !form.hasAttribute("data-narrowed")) {
+      form.classList.add("ky-folded");
+      more.hidden = false;
+      more.addEventListener("click", () => {
+        form.classList.remove("ky-folded");
+        more.hidden = true;
+      });
     }
     for (const button of document.querySelectorAll("[data-print]")) {
       button.hidden = false;
