@@ -21,6 +21,12 @@ class Context:
         self.load, self.staging, self.write = load, staging, write
         self.system = load.system
         self.made: dict[str, int] = {}
+        self._planned = PLANNED
+
+    def plan(self) -> int:
+        """The id, below all real ones, of one more record that a dry run would have made."""
+        self._planned -= 1
+        return self._planned
 
     # --- People ------------------------------------------------------------------------------------------------------
 
@@ -41,6 +47,9 @@ class Context:
             self._people[word] = self._hire(raw) if self.write else PLANNED
             self.made["停用账号"] = self.made.get("停用账号", 0) + 1
         return self._people[word]
+
+    def known_person(self, raw) -> int | None:
+        return self._people.get(text.fold(raw))
 
     def _hire(self, raw):
         name = text.clean_text(raw)
@@ -90,7 +99,7 @@ class Context:
         ).exclude(object_id=None)
         found = dict(rows.values_list("key", "object_id"))
         if not self.write:
-            found |= dict.fromkeys(self.staging.seen(f"{table.name}.key", keys - set(found)), PLANNED)
+            found |= self.staging.seen(f"{table.name}.key", keys - set(found))
         return found
 
     @staticmethod
