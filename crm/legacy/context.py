@@ -21,7 +21,15 @@ class Context:
         self.load, self.staging, self.write = load, staging, write
         self.system = load.system
         self.made: dict[str, int] = {}
+        self.found: dict = {}
+        self.foreseen: dict[str, dict] = {}
         self._planned = PLANNED
+
+    def forget(self) -> None:
+        """What was made for rows that were rolled back is not there: look for everything again."""
+        self.found.clear()
+        for name in ("_people", "_items"):
+            self.__dict__.pop(name, None)
 
     def plan(self) -> int:
         """The id, below all real ones, of one more record that a dry run would have made."""

@@ -76,6 +76,14 @@ def moment(raw) -> datetime:
     return timezone.make_aware(naive)
 
 
+def moment_or_none(raw) -> datetime | None:
+    """``raw`` as a moment; None where it is blank or none."""
+    try:
+        return None if is_blank(raw) else moment(raw)
+    except Unreadable:
+        return None
+
+
 def _boolean(raw):
     word = raw.lower()
     if word in TRUE | FALSE:

@@ -66,8 +66,17 @@ class Loader:
     def _require(self, item):
         for name in self.table.required:
             if item.values.get(name) in (None, ""):
-                label = self.model._meta.get_field(name).verbose_name
-                item.refused = item.refused or f"缺少{label}"
+                item.refused = item.refused or self._why_missing(item, name)
+
+    def _why_missing(self, item, name):
+        label = self.model._meta.get_field(name).verbose_name
+        for column in self.columns.values():
+            said = item.get(column.column)
+            if column.model is self.model and column.name == name and not convert.is_blank(said):
+                return (
+                    f"{column.column}：“{said[:50]}”对应的{label}{'不存在' if column.field.is_relation else '读不懂'}"
+                )
+        return f"缺少{label}"
 
     def _linked(self, items) -> dict[str, dict[str, int]]:
         """``{column: {old key: id}}`` of the columns that point into other tables."""
@@ -118,6 +127,8 @@ class Loader:
         """The id that a foreign key of ours gets from ``raw``."""
         field, raw = column.field, text.clean_text(raw)
         if convert.is_dictionary(field):
+            if column.codes and raw.isdigit() and raw not in column.codes:
+                return None
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
             return found
@@ -142,6 +153,7 @@ class Loader:
             with transaction.atomic():
                 return self._load(self.items(rows))
         except (IntegrityError, DataError):
+            self.context.forget()
             return [self._load_alone(row) for row in rows]
 
     def _waves(self, rows):
@@ -163,6 +175,7 @@ class Loader:
             with transaction.atomic():
                 return self._load(self.items([row]))[0]
         except (IntegrityError, DataError) as error:
+            self.context.forget()
             (item,) = self.items([row])
             item.refused = f"与已有记录冲突，数据库不接受（{error.args[-1]}）"
             return self._load([item])[0]
@@ -271,6 +284,7 @@ class Loader:
             if self._is_recognised:
                 valid = [pair for pair in zip(items, ids, strict=True) if pair[0].values.get("is_valid", True)]
                 self.context.staging.saw(self._kind, {repr(self._word(item)): pk for item, pk in valid})
+            self.table.foreseen(list(zip(items, ids, strict=True)), self.context)
         self._remember(items, ids, Outcome.CREATED, known)
         return [(item.number, item.key, str(Outcome.CREATED), _told(item)) for item in items]
 

@@ -86,6 +86,9 @@ class Table:
     def arrived(self, pairs, context) -> None:
         """What follows for new and merged rows, ``[(item, id)]``, in the transaction of their chunk."""
 
+    def foreseen(self, pairs, context) -> None:
+        """Of a dry run: the new rows and the ids that stand for them, ``[(item, id)]``."""
+
     def close(self, ids, context) -> None:
         """What follows from all rows for some records of ``closes`` (default: this table), each piece in a transaction
         of its own. Done again, it changes nothing."""
