@@ -23,6 +23,7 @@ def parts(largest):
     yield "busy", [], True
     yield "stock", [], False
     yield "churn", [str(largest)], False
+    yield "legacy", sizes, False
 
 
 def main(largest):

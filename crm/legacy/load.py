@@ -388,7 +388,9 @@ class Loader:
             record.row = _kept(item)
             record.notes = [item.refused, *item.notes] if item.refused else item.notes
             (new if record.pk is None else old).append(record)
-        LegacyRecord.objects.bulk_create(new)
+        fields = [field for field in LegacyRecord._meta.concrete_fields if not field.primary_key]
+        values = [{field.attname: getattr(record, field.attname) for field in fields} for record in new]
+        bulk.write_rows(LegacyRecord, fields, values)
         if old:
             names = ["load", "outcome", "content_type", "object_id", "row", "notes"]
             LegacyRecord.objects.bulk_update(old, names)
