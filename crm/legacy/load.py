@@ -18,7 +18,8 @@ Outcome = LegacyRecord.Outcome
 UNCHANGED, UPDATED = "unchanged", "updated"
 WORDS = {**dict(Outcome.choices), UNCHANGED: "无变化", UPDATED: "已更新"}
 KEPT_BACK = {"appsecret", "apptoken"}
-NOT_WRITTEN = {"lock_version", "updated_by", "updated_at", "password"}
+NOT_WRITTEN = {"lock_version", "password"}
+LAST_CHANGE = ("updated_at", "updated_by_id")
 
 
 class Loader:
@@ -29,6 +30,7 @@ class Loader:
         self.model = table.model
         self.columns = fieldmap.columns(table.system, table.name)
         self.resource = _resource(self.model)
+        self.named = _names_of(table)
         self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
 
     # --- Reading -----------------------------------------------------------------------------------------------------
@@ -84,12 +86,18 @@ class Loader:
         for name, column in self.columns.items():
             target = self._target(name, column)
             if target is not None:
-                found[name] = self.context.targets(target, {item.raw.get(name) for item in items})
+                words, (_, _, known_by) = {item.raw.get(name) for item in items}, self._link(name)
+                found[name] = (
+                    self.context.named(target, known_by, words) if known_by else self.context.targets(target, words)
+                )
         return found
+
+    def _link(self, name):
+        return self.links.get(name, "").partition(".")
 
     def _target(self, name, column) -> Table | None:
         if name in self.links:
-            return next((each for each in tables_of(self.table.system) if each.name == self.links[name]), None)
+            return table_named(self.table.system, self._link(name)[0])
         if column.model is None or not isinstance(column.field, models.ForeignKey):
             return None
         if convert.is_dictionary(column.field):
@@ -132,6 +140,8 @@ class Loader:
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
             return found
+        if name in self.links:
+            return None
         if field.related_model is User:
             return None if raw.isdigit() else self.context.person(raw)
         return None
@@ -249,8 +259,10 @@ class Loader:
     def _find(self, words) -> dict:
         if not self.table.by:
             return self.resource.find(words)
-        found, wanted = {}, {word for _, word in words}
-        for pk, value in self.model._base_manager.values_list("pk", self.table.by):
+        found, wanted, rows = {}, {word for _, word in words}, self.model._base_manager.order_by("pk")
+        if self.model._meta.get_field(self.table.by).many_to_one:
+            rows = rows.filter(**{f"{self.table.by}__in": wanted}, is_valid=True)
+        for pk, value in rows.values_list("pk", self.table.by):
             if (word := text.fold(value)) in wanted:
                 found.setdefault((self.table.by, word), []).append(pk)
         return found
@@ -269,6 +281,7 @@ class Loader:
             for row, (created_at, created_by) in zip(rows, stamps, strict=True):
                 row |= {"created_at": created_at} if created_at else {}
                 row |= {"created_by_id": created_by} if created_by else {}
+            last_changes = [{name: row.pop(name) for name in LAST_CHANGE if name in row} for row in rows]
             given = [row.copy() for row in rows]
             rows = [_defaults(self.model) | row for row in rows]
             if self.resource is not None and self.table.fills_blanks:
@@ -277,16 +290,25 @@ class Loader:
                 row |= old
             self.table.complete(rows, items, self.context)
             ids = self._save_each(rows) if self.table.one_by_one else self._insert(rows, items)
+            self._keep_last_changes(ids, last_changes)
             self._insert_parts(items, ids)
             self.table.arrived(list(zip(items, ids, strict=True)), self.context)
         else:
             ids = [self.context.plan() for _ in items]
+            valid = [pair for pair in zip(items, ids, strict=True) if pair[0].values.get("is_valid", True)]
             if self._is_recognised:
-                valid = [pair for pair in zip(items, ids, strict=True) if pair[0].values.get("is_valid", True)]
                 self.context.staging.saw(self._kind, {repr(self._word(item)): pk for item, pk in valid})
             self.table.foreseen(list(zip(items, ids, strict=True)), self.context)
+            for name in self.named:
+                self.context.remember(self.table, name, [(item.values.get(name), pk) for item, pk in valid])
         self._remember(items, ids, Outcome.CREATED, known)
         return [(item.number, item.key, str(Outcome.CREATED), _told(item)) for item in items]
+
+    def _keep_last_changes(self, ids, last_changes):
+        """New records were last changed when and by whom the old rows say."""
+        for name in LAST_CHANGE:
+            told = [(pk, change[name]) for pk, change in zip(ids, last_changes, strict=True) if change.get(name)]
+            self.model._base_manager.bulk_update([self.model(pk=pk, **{name: value}) for pk, value in told], [name])
 
     def _insert(self, rows, items):
         many = [item.many for item in items]
@@ -321,7 +343,8 @@ class Loader:
     def _merge(self, pairs, known):
         """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
         if self.context.write and pairs:
-            self._apply(pairs, only_blanks=True)
+            if not self.table.blends:
+                self._apply(pairs, only_blanks=True)
             self.table.arrived(pairs, self.context)
         self._remember([item for item, _ in pairs], [target for _, target in pairs], Outcome.MERGED, known)
         return [(item.number, item.key, str(Outcome.MERGED), _told(item)) for item, _ in pairs]
@@ -330,14 +353,18 @@ class Loader:
         """Rows that came before: columns that changed in the old system since are taken over."""
         outcomes, updated = [], []
         for item, record in pairs:
-            before = record.row
-            changed = {name for name, value in _kept(item).items() if before.get(name) != value}
-            if not changed:
+            if all(record.row.get(name) == value for name, value in _kept(item).items()):
                 outcomes.append((item.number, item.key, UNCHANGED, ""))
-                continue
-            fields = {self.columns[name].name for name in changed if name in self.columns}
-            item.values = {name: value for name, value in item.values.items() if name in fields}
-            updated.append((item, record))
+            else:
+                updated.append((item, record))
+        formers = self.items([(item.number, record.row) for item, record in updated])
+        for (item, _), former in zip(updated, formers, strict=True):
+            item.values = {name: value for name, value in item.values.items() if former.values.get(name) != value}
+            for model, values in item.parts.items():
+                for name, value in values.items():
+                    if former.parts.get(model, {}).get(name) != value:
+                        label = model._meta.get_field(name).verbose_name
+                        item.notes.append(f"{label}：旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改")
         if self.context.write and updated:
             self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
             for item, record in updated:
@@ -394,6 +421,12 @@ class Loader:
         if old:
             names = ["load", "outcome", "content_type", "object_id", "row", "notes"]
             LegacyRecord.objects.bulk_update(old, names)
+
+
+def _names_of(table) -> set[str]:
+    """The fields of ``table`` by which rows of other tables mean its records."""
+    links = [link.partition(".") for each in tables_of(table.system) for link in each.links.values()]
+    return {name for target, _, name in links if target == table.name and name}
 
 
 def _told(item) -> str:

@@ -39,14 +39,16 @@ class Item:
 class Table:
     """How rows of one old table become records of ``model``.
 
-    ``links`` says which table a column points into, where the field map alone does not; ``synonyms`` are other names
+    ``links`` says which table a column points into, where the field map alone does not, and by which field unless by
+    its key (``t_customer.code``); ``synonyms`` are other names
     of columns in the wild; ``required`` are fields without which there is no record; ``money`` the columns whose sums
     are reconciled; ``silent`` are values by column that say nothing; ``one_by_one`` models are saved, not inserted
     set-wise; ``by`` is the field that recognises a record of a small model that no import knows;
     rows of a table that is not ``is_recognised`` are new, whatever is there already. ``handled`` columns are read by
     the table itself; ``tree`` is the column that points to the row above in the same table, which is loaded whole, from
     the top down; without ``fills_blanks`` it is ``complete`` that fills what the model's resource would.
-    ``closes`` is the table whose records ``close`` gets.
+    ``closes`` is the table whose records ``close`` gets. Rows that ``blends`` say are one record are put together by
+    ``finish``.
     """
 
     system = name = ""
@@ -66,6 +68,7 @@ class Table:
     tree = ""
     fills_blanks = True
     closes = ""
+    blends = False
 
     def recognises(self, item: Item) -> bool:
         """Whether ``item`` may be a record that is there already."""

@@ -4,16 +4,13 @@ import gzip
 from pathlib import Path
 
 import pytest
-from django.db import transaction
 
-from crm.legacy import dumps, report, sources
-from crm.legacy.context import Context
-from crm.legacy.load import WORDS, run
+from crm.legacy import dumps, sources
 from crm.legacy.staging import Staging
-from crm.models import BusinessLog, LegacyLoad, LegacyRecord, User
+from crm.models import BusinessLog, LegacyRecord, User
 from customers.models import BankAccount, Contact, Customer, DealStatus
 from sales.models import DevelopmentPlan, Lead, LeadStatus, Order, OrderItem, PaymentRecord
-from tests.factories import make
+from tests.moving import counts
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "legacy_t_crm"
 
@@ -49,33 +46,6 @@ CREATE TABLE `t_order_details` (`id` int, `orderId` int, `goodsName` varchar(100
 INSERT INTO `t_order_details` VALUES (1,1,'联想笔记本',2,'台',4900,9800),(2,1,'惠普音响',4,'台',200,800);
 UPDATE t_customer SET state = 1;
 """
-
-
-@pytest.fixture
-def move(db, tmp_path):
-    """``move(source)`` loads a dump; gives its report."""
-    admin = make(User, is_superuser=True)
-
-    def moved(source, *, write=True):
-        path = tmp_path / "dump.sql"
-        if isinstance(source, str):
-            path.write_text(source, encoding="utf-8")
-            source = path
-        with Staging(str(tmp_path / f"{LegacyLoad.objects.count()}.db")) as staging:
-            sources.fill(staging, source)
-            load = LegacyLoad.objects.create(system="java-crm", source=source.name, user=admin)
-            context = Context(load, staging, write=write)
-            with transaction.atomic():
-                run(context)
-            return report.of(context)
-
-    return moved
-
-
-def counts(found) -> dict:
-    return {
-        table["table"]: {outcome: table[outcome] for outcome in WORDS if table[outcome]} for table in found["tables"]
-    }
 
 
 # --- Dumps -----------------------------------------------------------------------------------------------------------
