@@ -305,10 +305,13 @@ class Loader:
         return [(item.number, item.key, str(Outcome.CREATED), _told(item)) for item in items]
 
     def _keep_last_changes(self, ids, last_changes):
-        """New records were last changed when and by whom the old rows say."""
-        for name in LAST_CHANGE:
-            told = [(pk, change[name]) for pk, change in zip(ids, last_changes, strict=True) if change.get(name)]
-            self.model._base_manager.bulk_update([self.model(pk=pk, **{name: value}) for pk, value in told], [name])
+        """New records were last changed when and by whom the old rows say; where they name nobody, nobody is named."""
+        told = [(pk, change) for pk, change in zip(ids, last_changes, strict=True) if change]
+        if told:
+            objs = [self.model(pk=pk, **dict.fromkeys(LAST_CHANGE) | change) for pk, change in told]
+            moments = [obj for obj in objs if obj.updated_at is not None]
+            self.model._base_manager.bulk_update(moments, ["updated_at"])
+            self.model._base_manager.bulk_update(objs, ["updated_by"])
 
     def _insert(self, rows, items):
         many = [item.many for item in items]
@@ -362,9 +365,10 @@ class Loader:
             item.values = {name: value for name, value in item.values.items() if former.values.get(name) != value}
             for model, values in item.parts.items():
                 for name, value in values.items():
-                    if former.parts.get(model, {}).get(name) != value:
-                        label = model._meta.get_field(name).verbose_name
-                        item.notes.append(f"{label}：旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改")
+                    is_secret = name in getattr(model, "audit_secrets", ())
+                    if former.parts.get(model, {}).get(name) != value and not is_secret:
+                        words = f"旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改"
+                        item.notes.append(f"{model._meta.get_field(name).verbose_name}：{words}")
         if self.context.write and updated:
             self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
             for item, record in updated:
