@@ -43,6 +43,8 @@ def value_of(field, raw, codes):
     if isinstance(field, models.BooleanField):
         return _boolean(raw)
     if field.choices:
+        if raw.isdigit() and not is_code and any(code.isdigit() for code in codes):
+            raise Unreadable("没有对应的选项")  # a number of theirs that the map does not know is none of ours
         return _choice(field, raw, is_code)
     if isinstance(field, models.DateTimeField):
         return moment(raw)

@@ -10,7 +10,7 @@ from crm.excel import resource as resources
 from crm.legacy import convert, fieldmap
 from crm.legacy.context import Context
 from crm.legacy.tables import Item, Table, table_named, table_of_model, tables_of
-from crm.models import LegacyRecord, User
+from crm.models import LegacyRecord, Stamped, User
 
 CHUNK = 500
 WHOLE = 1_000_000
@@ -289,7 +289,7 @@ class Loader:
             for row, old in zip(rows, given, strict=True):
                 row |= old
             self.table.complete(rows, items, self.context)
-            ids = self._save_each(rows) if self.table.one_by_one else self._insert(rows, items)
+            ids = self._save_each(rows) if self.table.one_by_one else self.table.insert(rows, items)
             self._keep_last_changes(ids, last_changes)
             self._insert_parts(items, ids)
             self.table.arrived(list(zip(items, ids, strict=True)), self.context)
@@ -312,10 +312,6 @@ class Loader:
             moments = [obj for obj in objs if obj.updated_at is not None]
             self.model._base_manager.bulk_update(moments, ["updated_at"])
             self.model._base_manager.bulk_update(objs, ["updated_by"])
-
-    def _insert(self, rows, items):
-        many = [item.many for item in items]
-        return bulk.insert(self.model, rows, m2m=many if any(many) else None)
 
     def _save_each(self, rows):
         ids = []
@@ -370,7 +366,8 @@ class Loader:
                         words = f"旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改"
                         item.notes.append(f"{model._meta.get_field(name).verbose_name}：{words}")
         if self.context.write and updated:
-            self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
+            if issubclass(self.model, Stamped):  # a log stays as it was written
+                self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
             for item, record in updated:
                 record.row, record.notes, record.load = _kept(item), item.notes, self.context.load
             LegacyRecord.objects.bulk_update([record for _, record in updated], ["row", "notes", "load"])
@@ -477,6 +474,7 @@ def run(context, job=None, *, beat=lambda done, message: None) -> None:
     tables = present(context)
     start = dict(job.checkpoint) if job is not None else {}
     done = start.get("done", 0)
+    context.made |= start.get("made", {})
     for position, (table, name) in enumerate(tables):
         if position < start.get("table", 0):
             continue
@@ -485,17 +483,17 @@ def run(context, job=None, *, beat=lambda done, message: None) -> None:
         after, closed = (start.get("after", 0), start.get("closed", 0)) if is_begun else (0, 0)
         while rows := context.staging.chunk(name, after, WHOLE if table.tree else CHUNK):
             after, done = rows[-1][0], done + len(rows)
-            checkpoint = {"table": position, "after": after, "done": done}
+            checkpoint = {"table": position, "after": after, "done": done, "made": context.made}
             message = f"{table.model._meta.verbose_name}：{done} 行"
             step = job.chunk(done=done, checkpoint=checkpoint, message=message) if job is not None else nullcontext()
             with step, actor.acting(reason=f"从 {context.system} 迁入"):
-                outcomes = loader.load(rows)
-            context.staging.settle(name, outcomes)
+                context.staging.settle(name, loader.load(rows))  # a chunk that is done again settles again
             if job is None:
                 beat(done=done, message=message)
         if context.write:
-            _close(context, table, tables, closed, {"table": position, "after": after, "done": done}, job)
-        checkpoint = {"table": position + 1, "after": 0, "done": done}
+            checkpoint = {"table": position, "after": after, "done": done, "made": context.made}
+            _close(context, table, tables, closed, checkpoint, job)
+        checkpoint = {"table": position + 1, "after": 0, "done": done, "made": context.made}
         step = job.chunk(checkpoint=checkpoint) if job is not None else nullcontext()
         if context.write:
             with step, actor.acting(reason=f"从 {context.system} 迁入"):

@@ -10,6 +10,7 @@ An app declares its tables in ``<app>/legacy.py``::
 
 from dataclasses import dataclass, field
 
+from crm import bulk
 from crm.legacy import fieldmap
 
 
@@ -82,6 +83,11 @@ class Table:
 
     def complete(self, rows, items, context) -> None:
         """Columns of new rows that the model's own ``save`` would set and no resource derives."""
+
+    def insert(self, rows, items) -> list[int]:
+        """Write the complete new ``rows``; gives their ids."""
+        many = [item.many for item in items]
+        return bulk.insert(self.model, rows, m2m=many if any(many) else None)
 
     def judge(self, items: list[Item], context) -> None:
         """Refuse rows over which those before them decide, once all columns of the chunk are read."""

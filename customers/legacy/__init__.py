@@ -1,5 +1,5 @@
 """Customers and what belongs to them, from the old systems: a module for each."""
 
-from customers.legacy import fastapi, java
+from customers.legacy import dms, fastapi, java
 
-__all__ = ["fastapi", "java"]
+__all__ = ["dms", "fastapi", "java"]
