@@ -17,7 +17,7 @@ from sales.models import Order, OrderItem, PaymentRecord
 from service.models import CustomerLoss, WorkOrder, WorkOrderEntry
 from tests.factories import make
 
-CUSTOMERS = 1100
+CUSTOMERS, CHUNK = 260, 100
 DEATHS = [  # what has just been done when the process dies, for the so-and-so-many-th time
     ("crm.legacy.load.Loader", "load", 3),
     ("crm.legacy.staging.Staging", "settle", 2),
@@ -31,7 +31,8 @@ SCRIPT = """
 import os, signal
 from pathlib import Path
 from django.conf import settings
-settings.FILES_DIR = Path({files!r})
+from crm.legacy import load
+settings.FILES_DIR, load.CHUNK = Path({files!r}), {chunk}
 from django.utils.module_loading import import_string
 from crm import jobs
 place, name, count = {place!r}, {name!r}, {count}
@@ -69,11 +70,11 @@ def dump() -> str:
         "t_customer_service (id int, serveType text, overview text, customer text, state text, createPeople text,"
         " createTime text)": [
             f"({n},'咨询{n % 3}','概要{n}','客户{n}','新创建','创建人{n % 5}','2015-06-03 00:00:00')"
-            for n in range(1, 600)
+            for n in range(1, 200)
         ],
         "t_customer_loss (id int, cusNo text, lastOrderTime text, confirmLossTime text, state int, lossreason text)": [
-            f"({n},'KH{n % 300}','2014-01-{n % 28 + 1:02}','2015-01-{n % 28 + 1:02}',{n % 2},'原因{n}')"
-            for n in range(1, 700)
+            f"({n},'KH{n % 120}','2014-01-{n % 28 + 1:02}','2015-01-{n % 28 + 1:02}',{n % 2},'原因{n}')"
+            for n in range(1, 300)
         ],
     }
     return "".join(
@@ -120,20 +121,22 @@ def left(load) -> dict:
 
 @pytest.mark.mysql
 @pytest.mark.django_db(transaction=True)
-def test_a_load_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path):
+def test_a_load_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("crm.legacy.load.CHUNK", CHUNK)
     make(User, username="loader", is_superuser=True)
     with transaction.atomic():
         load = begun(tmp_path)
         jobs.execute(load.job_id)
         whole = left(load)
         transaction.set_rollback(True)
-    assert whole["state"] == LegacyLoad.State.LOADED and len(whole["Customer"]) > 1000
+    assert whole["state"] == LegacyLoad.State.LOADED and len(whole["Customer"]) > 200
 
     load = begun(tmp_path)
     address, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     environment = os.environ | {"DATABASE_URL": f"{address}/{connection.settings_dict['NAME']}"}
     for place, what, count in [*DEATHS, ("", "", 0)]:
-        values = {"place": place, "name": what, "count": count, "job": load.job_id, "files": str(settings.FILES_DIR)}
+        values = {"place": place, "name": what, "count": count, "job": load.job_id, "chunk": CHUNK}
+        values["files"] = str(settings.FILES_DIR)
         script = SCRIPT.format(**values)
         done = subprocess.run(
             [sys.executable, "manage.py", "shell", "-v0", "-c", script],
