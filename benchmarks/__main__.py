@@ -24,6 +24,7 @@ def parts(largest):
     yield "stock", [], False
     yield "churn", [str(largest)], False
     yield "reports", sizes, False
+    yield "legacy", sizes, False
 
 
 def main(largest):

@@ -132,6 +132,14 @@ def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark
         _settle(model, rows)
 
 
+def rewrite(model, rows) -> None:
+    """Write full ``rows`` of which only columns that nobody tracks have changed (sums, moments): no version, no log.
+
+    The caller has locked them.
+    """
+    write_rows(model, list(model._meta.concrete_fields), rows, replace=True)
+
+
 def delete(model, rows, *, remark="") -> None:
     """Delete ``rows`` (full, with id) for good, with their grants; versions and log keep what they were.
 
@@ -473,6 +481,7 @@ def _log(model, operation, rows, logged, remark):
     itself = (audit.content_type_id(model), True) if isinstance(policy, OwnedPolicy) else (None, False)
     links = [path.partition("__") for path in (policy.roots if isinstance(policy, ChildPolicy) else ())]
     linked = {step: _linked(model, step, beyond, rows) for step, _, beyond in links}
+    names = {step: _linked(model, step, "", rows) for step in getattr(model, "named_by", ())}
     same = {
         "content_type_id": audit.content_type_id(model),
         "business_source": getattr(model, "business_source", 0),
@@ -488,6 +497,8 @@ def _log(model, operation, rows, logged, remark):
     for row in rows:
         bare, (root_type, is_root) = Bare(model, row), itself
         root_id = row["id"] if is_root else None
+        for step in names:
+            setattr(bare, step, names[step].get(row[f"{step}_id"]))
         for step, _, beyond in links:
             root = linked[step].get(row[f"{step}_id"])
             setattr(bare, step, root)

@@ -14,6 +14,7 @@ from crm import ownership
 from crm.models import Role, User
 from tests import cast
 from tests.factories import make
+from tests.moving import mover
 
 
 def pytest_configure(config):
@@ -42,6 +43,12 @@ def browse():
         return client
 
     return logged_in
+
+
+@pytest.fixture
+def move(db, tmp_path):
+    """``move(source)`` loads a dump of java-crm; gives its report."""
+    return mover(tmp_path)
 
 
 @pytest.fixture(scope="module")

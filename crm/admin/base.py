@@ -24,7 +24,7 @@ from unfold.views import ChangeList as UnfoldChangeList
 from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminSelect2Widget
 
 from crm import actor, ownership, records, trails, transitions
-from crm.admin import head, once
+from crm.admin import head, old_values, once
 from crm.admin.forms import VERSION, RecordForm, scoped_form
 from crm.admin.media import ordered
 from crm.admin.row_sets import PARAMETER, RowSetFilter
@@ -539,6 +539,7 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
                 trails.note(request, trails.Kind.VIEW, f"查看{self.opts.verbose_name}", obj=obj)
             context["transitions"] = transitions.available(obj, request.user)
             context["head"] = head.context(self, obj)
+            context["old_rows"] = old_values.of(self.model, request.user, obj)
             context["owned"] = isinstance(self.policy, OwnedPolicy)
             if context["owned"]:
                 from crm.admin import owned

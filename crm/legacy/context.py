@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 
 from crm import text
+from crm.fields import KeyField
 from crm.models import DictionaryItem, LegacyRecord, User
 
 PLANNED = -1  # the id of a record that a dry run would have made
@@ -21,6 +22,20 @@ class Context:
         self.load, self.staging, self.write = load, staging, write
         self.system = load.system
         self.made: dict[str, int] = {}
+        self.found: dict = {}
+        self.foreseen: dict[str, dict] = {}
+        self._planned = PLANNED
+
+    def forget(self) -> None:
+        """What was made for rows that were rolled back is not there: look for everything again."""
+        self.found.clear()
+        for name in ("_people", "_items"):
+            self.__dict__.pop(name, None)
+
+    def plan(self) -> int:
+        """The id, below all real ones, of one more record that a dry run would have made."""
+        self._planned -= 1
+        return self._planned
 
     # --- People ------------------------------------------------------------------------------------------------------
 
@@ -41,6 +56,9 @@ class Context:
             self._people[word] = self._hire(raw) if self.write else PLANNED
             self.made["停用账号"] = self.made.get("停用账号", 0) + 1
         return self._people[word]
+
+    def known_person(self, raw) -> int | None:
+        return self._people.get(text.fold(raw))
 
     def _hire(self, raw):
         name = text.clean_text(raw)
@@ -90,9 +108,31 @@ class Context:
         ).exclude(object_id=None)
         found = dict(rows.values_list("key", "object_id"))
         if not self.write:
-            found |= dict.fromkeys(self.staging.seen(f"{table.name}.key", keys - set(found)), PLANNED)
+            found |= self.staging.seen(f"{table.name}.key", keys - set(found))
         return found
+
+    def named(self, table, name, words) -> dict[str, int]:
+        """``{word: id}`` of the valid records of ``table`` whose field ``name`` says ``word``, the oldest if several
+        do (a dry run: would say)."""
+        field = _key_field(table.model, name)
+        keys = {word: field.normalize(word)[: field.max_length] for word in words if word}
+        rows = table.model._base_manager.filter(**{f"{field.name}__in": set(keys.values()) - {""}}, is_valid=True)
+        found = dict(rows.order_by("-pk").values_list(field.name, "pk"))
+        if not self.write:
+            found |= self.staging.seen(f"{table.name}.{name}", set(keys.values()) - set(found))
+        return {word: found[key] for word, key in keys.items() if key in found}
+
+    def remember(self, table, name, pairs):
+        """A dry run will know the records that it would have made, ``[(value of the field name, id)]``."""
+        field, found = _key_field(table.model, name), {}
+        for value, pk in pairs:
+            found.setdefault(field.normalize(value)[: field.max_length], pk)
+        self.staging.saw(f"{table.name}.{name}", found)
 
     @staticmethod
     def type_of(model):
         return ContentType.objects.get_for_model(model)
+
+
+def _key_field(model, name) -> KeyField:
+    return next(field for field in model._meta.concrete_fields if isinstance(field, KeyField) and field.source == name)

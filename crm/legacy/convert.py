@@ -43,6 +43,8 @@ def value_of(field, raw, codes):
     if isinstance(field, models.BooleanField):
         return _boolean(raw)
     if field.choices:
+        if raw.isdigit() and not is_code and any(code.isdigit() for code in codes):
+            raise Unreadable("没有对应的选项")  # a number of theirs that the map does not know is none of ours
         return _choice(field, raw, is_code)
     if isinstance(field, models.DateTimeField):
         return moment(raw)
@@ -74,6 +76,14 @@ def moment(raw) -> datetime:
     if naive.year < 1900:
         raise Unreadable("年份太早，不是实际的日期")
     return timezone.make_aware(naive)
+
+
+def moment_or_none(raw) -> datetime | None:
+    """``raw`` as a moment; None where it is blank or none."""
+    try:
+        return None if is_blank(raw) else moment(raw)
+    except Unreadable:
+        return None
 
 
 def _boolean(raw):

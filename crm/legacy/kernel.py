@@ -31,8 +31,10 @@ class JavaUsers(People):
     pass
 
 
-@table("fastapi-crm", "sys_dept", order=5, by="name")
+@table("fastapi-crm", "sys_dept", order=5, tree="parent_id")
 class Departments(Table):
+    """Departments by name below the one above."""
+
     model = Department
     required = ("name",)
 

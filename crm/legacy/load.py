@@ -8,16 +8,18 @@ from django.db import DataError, IntegrityError, models, transaction
 from crm import actor, audit, bulk, text
 from crm.excel import resource as resources
 from crm.legacy import convert, fieldmap
-from crm.legacy.context import PLANNED, Context
-from crm.legacy.tables import Item, Table, table_of_model, tables_of
-from crm.models import LegacyRecord, User
+from crm.legacy.context import Context
+from crm.legacy.tables import Item, Table, table_named, table_of_model, tables_of
+from crm.models import LegacyRecord, Stamped, User
 
 CHUNK = 500
+WHOLE = 1_000_000
 Outcome = LegacyRecord.Outcome
 UNCHANGED, UPDATED = "unchanged", "updated"
 WORDS = {**dict(Outcome.choices), UNCHANGED: "无变化", UPDATED: "已更新"}
 KEPT_BACK = {"appsecret", "apptoken"}
-NOT_WRITTEN = {"lock_version", "updated_by", "updated_at", "password"}
+NOT_WRITTEN = {"lock_version", "password"}
+LAST_CHANGE = ("updated_at", "updated_by_id")
 
 
 class Loader:
@@ -28,6 +30,7 @@ class Loader:
         self.model = table.model
         self.columns = fieldmap.columns(table.system, table.name)
         self.resource = _resource(self.model)
+        self.named = _names_of(table)
         self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
 
     # --- Reading -----------------------------------------------------------------------------------------------------
@@ -38,9 +41,9 @@ class Loader:
         for number, row in rows:
             raw = {fieldmap.plain(name): value for name, value in row.items()}
             raw = {synonyms.get(name, name): value for name, value in raw.items()}
-            key = raw.get(fieldmap.plain(self.table.key)) or f"第 {number} 行"
-            found.append(Item(number, key[:190], raw))
+            found.append(Item(number, self._key(number, raw), raw))
         linked = self._linked(found)
+        self.table.prepare(found, self.context)
         for item in found:
             for name, raw in item.raw.items():
                 column = self.columns.get(name)
@@ -52,13 +55,30 @@ class Loader:
             self.table.adjust(item, self.context)
             if not item.refused:
                 self._require(item)
+        self.table.judge(found, self.context)
         return found
+
+    def key_of(self, number, row) -> str:
+        """The old key of a staged row, or where it stands in a table that has none."""
+        return self._key(number, {fieldmap.plain(name): value for name, value in row.items()})
+
+    def _key(self, number, raw):
+        return (raw.get(fieldmap.plain(self.table.key)) or f"第 {number} 行")[:190]
 
     def _require(self, item):
         for name in self.table.required:
             if item.values.get(name) in (None, ""):
-                label = self.model._meta.get_field(name).verbose_name
-                item.refused = item.refused or f"缺少{label}"
+                item.refused = item.refused or self._why_missing(item, name)
+
+    def _why_missing(self, item, name):
+        label = self.model._meta.get_field(name).verbose_name
+        for column in self.columns.values():
+            said = item.get(column.column)
+            if column.model is self.model and column.name == name and not convert.is_blank(said):
+                return (
+                    f"{column.column}：“{said[:50]}”对应的{label}{'不存在' if column.field.is_relation else '读不懂'}"
+                )
+        return f"缺少{label}"
 
     def _linked(self, items) -> dict[str, dict[str, int]]:
         """``{column: {old key: id}}`` of the columns that point into other tables."""
@@ -66,12 +86,18 @@ class Loader:
         for name, column in self.columns.items():
             target = self._target(name, column)
             if target is not None:
-                found[name] = self.context.targets(target, {item.raw.get(name) for item in items})
+                words, (_, _, known_by) = {item.raw.get(name) for item in items}, self._link(name)
+                found[name] = (
+                    self.context.named(target, known_by, words) if known_by else self.context.targets(target, words)
+                )
         return found
+
+    def _link(self, name):
+        return self.links.get(name, "").partition(".")
 
     def _target(self, name, column) -> Table | None:
         if name in self.links:
-            return next((each for each in tables_of(self.table.system) if each.name == self.links[name]), None)
+            return table_named(self.table.system, self._link(name)[0])
         if column.model is None or not isinstance(column.field, models.ForeignKey):
             return None
         if convert.is_dictionary(column.field):
@@ -79,7 +105,11 @@ class Loader:
         return table_of_model(self.table.system, column.field.related_model)
 
     def _take(self, item, name, column, raw, linked):
-        if column.name in NOT_WRITTEN or raw.strip() in self.table.silent.get(column.column, ()):
+        if (
+            column.name in NOT_WRITTEN
+            or column.column in self.table.handled
+            or raw.strip() in self.table.silent.get(column.column, ())
+        ):
             return
         field = column.field
         try:
@@ -105,9 +135,13 @@ class Loader:
         """The id that a foreign key of ours gets from ``raw``."""
         field, raw = column.field, text.clean_text(raw)
         if convert.is_dictionary(field):
+            if column.codes and raw.isdigit() and raw not in column.codes:
+                return None
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
             return found
+        if name in self.links:
+            return None
         if field.related_model is User:
             return None if raw.isdigit() else self.context.person(raw)
         return None
@@ -120,50 +154,59 @@ class Loader:
         The caller holds a transaction that commits the checkpoint as well. Rows that the database refuses are found one
         by one and left out.
         """
+        return [outcome for wave in self._waves(rows) for outcome in self._load_wave(wave)]
+
+    def _load_wave(self, rows):
         if not self.context.write:
             return self._load(self.items(rows))
         try:
             with transaction.atomic():
                 return self._load(self.items(rows))
         except (IntegrityError, DataError):
+            self.context.forget()
             return [self._load_alone(row) for row in rows]
+
+    def _waves(self, rows):
+        """Rows of a tree from the top down; those of a ring come last, and find nobody above."""
+        key, above = fieldmap.plain(self.table.key), fieldmap.plain(self.table.tree)
+        waiting = [(row, {fieldmap.plain(name): value for name, value in row[1].items()}) for row in rows]
+        while above and waiting:
+            keys = {raw.get(key) for _, raw in waiting}
+            ready = [row for row, raw in waiting if raw.get(above) not in keys]
+            if not ready:
+                break
+            yield ready
+            waiting = [(row, raw) for row, raw in waiting if raw.get(above) in keys]
+        if waiting:
+            yield [row for row, _ in waiting]
 
     def _load_alone(self, row):
         try:
             with transaction.atomic():
                 return self._load(self.items([row]))[0]
         except (IntegrityError, DataError) as error:
+            self.context.forget()
             (item,) = self.items([row])
             item.refused = f"与已有记录冲突，数据库不接受（{error.args[-1]}）"
             return self._load([item])[0]
 
     def _load(self, items):
-        context = self.context
         known = {
             record.key: record
             for record in LegacyRecord.objects.filter(
                 system=self.table.system, table=self.table.name, key__in=[item.key for item in items]
             )
         }
-        outcomes, fresh = [], []
-        for item in items:
-            record = known.get(item.key)
-            if record is not None and record.object_id is not None:
-                outcomes.append(self._again(item, record))
-            else:
-                fresh.append(item)
-        outcomes += self._first_time(fresh, known)
-        if not context.write:
-            context.staging.saw(
-                f"{self.table.name}.key", [key for _, key, outcome, _ in outcomes if outcome != Outcome.REFUSED]
-            )
-        return outcomes
+        again = [
+            (item, known[item.key]) for item in items if item.key in known and known[item.key].object_id is not None
+        ]
+        seen = {item.key for item, _ in again}
+        return self._again(again) + self._first_time([item for item in items if item.key not in seen], known)
 
     def _first_time(self, items, known):
-        outcomes, waiting = [], [item for item in items if not item.refused]
-        for item in items:
-            if item.refused:
-                outcomes.append(self._refuse(item, known))
+        refused, waiting = [item for item in items if item.refused], [item for item in items if not item.refused]
+        self._remember(refused, [None] * len(refused), Outcome.REFUSED, known)
+        outcomes = [(item.number, item.key, str(Outcome.REFUSED), item.refused) for item in refused]
         while waiting:
             matched, later, taken = self._match(waiting), [], set()
             created, merged = [], []
@@ -176,32 +219,38 @@ class Loader:
                     taken.add(word)
                     created.append(item)
             outcomes += self._create(created, known)
-            outcomes += [self._merge(item, target, known) for item, target in merged]
+            outcomes += self._merge(merged, known)
             waiting = later
         return outcomes
 
     def _match(self, items) -> list[tuple[Item, object, int | None]]:
         """``[(item, what recognises it or None, id of the record that is already there or None)]``."""
-        if not self.table.is_recognised or (self.resource is None and not self.table.by):
+        if not self._is_recognised:
             return [(item, None, item.target) for item in items]
         words = [self._word(item) if item.target is None else None for item in items]
-        asked = {word for word in words if word is not None and str(PLANNED) not in word}
+        asked = {word for word in words if word is not None}
         found = self._find(asked) if asked else {}
-        planned = set()
-        if not self.context.write:
-            kind = f"{self.model._meta.label}.word"
-            planned = self.context.staging.seen(kind, {repr(word) for word in asked})
-            pairs = zip(items, words, strict=True)
-            self.context.staging.saw(kind, {repr(word) for item, word in pairs if item.values.get("is_valid", True)})
+        planned = {} if self.context.write else self.context.staging.seen(self._kind, {repr(word) for word in asked})
         matched = []
         for item, word in zip(items, words, strict=True):
             ids = [pk for pk in found.get(word, ()) if pk > 0]
-            target = item.target or (ids[0] if ids else PLANNED if repr(word) in planned else None)
+            target = item.target or (ids[0] if ids else planned.get(repr(word)))
             matched.append((item, word, target))
         return matched
 
+    @property
+    def _is_recognised(self):
+        return self.table.is_recognised and (self.resource is not None or bool(self.table.by))
+
+    @property
+    def _kind(self):
+        """Under which a dry run remembers what would recognise a record."""
+        return f"{self.model._meta.label}.word"
+
     def _word(self, item):
         """What recognises the record of ``item``."""
+        if not self.table.recognises(item):
+            return None
         if self.table.by:
             word = text.fold(item.values.get(self.table.by) or "")
             return (self.table.by, word) if word else None
@@ -210,8 +259,10 @@ class Loader:
     def _find(self, words) -> dict:
         if not self.table.by:
             return self.resource.find(words)
-        found, wanted = {}, {word for _, word in words}
-        for pk, value in self.model._base_manager.values_list("pk", self.table.by):
+        found, wanted, rows = {}, {word for _, word in words}, self.model._base_manager.order_by("pk")
+        if self.model._meta.get_field(self.table.by).many_to_one:
+            rows = rows.filter(**{f"{self.table.by}__in": wanted}, is_valid=True)
+        for pk, value in rows.values_list("pk", self.table.by):
             if (word := text.fold(value)) in wanted:
                 found.setdefault((self.table.by, word), []).append(pk)
         return found
@@ -230,19 +281,37 @@ class Loader:
             for row, (created_at, created_by) in zip(rows, stamps, strict=True):
                 row |= {"created_at": created_at} if created_at else {}
                 row |= {"created_by_id": created_by} if created_by else {}
+            last_changes = [{name: row.pop(name) for name in LAST_CHANGE if name in row} for row in rows]
             given = [row.copy() for row in rows]
             rows = [_defaults(self.model) | row for row in rows]
-            if self.resource is not None:
+            if self.resource is not None and self.table.fills_blanks:
                 self.resource.fill_blanks(rows)
             for row, old in zip(rows, given, strict=True):
                 row |= old
             self.table.complete(rows, items, self.context)
-            ids = self._save_each(rows) if self.table.one_by_one else bulk.insert(self.model, rows)
+            ids = self._save_each(rows) if self.table.one_by_one else self.table.insert(rows, items)
+            self._keep_last_changes(ids, last_changes)
             self._insert_parts(items, ids)
+            self.table.arrived(list(zip(items, ids, strict=True)), self.context)
         else:
-            ids = [PLANNED] * len(items)
+            ids = [self.context.plan() for _ in items]
+            valid = [pair for pair in zip(items, ids, strict=True) if pair[0].values.get("is_valid", True)]
+            if self._is_recognised:
+                self.context.staging.saw(self._kind, {repr(self._word(item)): pk for item, pk in valid})
+            self.table.foreseen(list(zip(items, ids, strict=True)), self.context)
+            for name in self.named:
+                self.context.remember(self.table, name, [(item.values.get(name), pk) for item, pk in valid])
         self._remember(items, ids, Outcome.CREATED, known)
         return [(item.number, item.key, str(Outcome.CREATED), _told(item)) for item in items]
+
+    def _keep_last_changes(self, ids, last_changes):
+        """New records were last changed when and by whom the old rows say; where they name nobody, nobody is named."""
+        told = [(pk, change) for pk, change in zip(ids, last_changes, strict=True) if change]
+        if told:
+            objs = [self.model(pk=pk, **dict.fromkeys(LAST_CHANGE) | change) for pk, change in told]
+            moments = [obj for obj in objs if obj.updated_at is not None]
+            self.model._base_manager.bulk_update(moments, ["updated_at"])
+            self.model._base_manager.bulk_update(objs, ["updated_by"])
 
     def _save_each(self, rows):
         ids = []
@@ -270,71 +339,95 @@ class Loader:
                     row |= {"is_default": True, "default_of_id": row[path.attname]}
             bulk.insert(model, rows)
 
-    def _merge(self, item, target, known):
+    def _merge(self, pairs, known):
         """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
-        if self.context.write:
-            row = bulk.stored_rows(self.model, [target], lock=True)[target]
-            self._apply(item, row, only_blanks=True)
-        self._remember([item], [target], Outcome.MERGED, known)
-        return item.number, item.key, str(Outcome.MERGED), _told(item)
+        if self.context.write and pairs:
+            if not self.table.blends:
+                self._apply(pairs, only_blanks=True)
+            self.table.arrived(pairs, self.context)
+        self._remember([item for item, _ in pairs], [target for _, target in pairs], Outcome.MERGED, known)
+        return [(item.number, item.key, str(Outcome.MERGED), _told(item)) for item, _ in pairs]
 
-    def _again(self, item, record):
-        """A row that came before: columns that changed in the old system since are taken over."""
-        before = record.row
-        changed = {name for name, value in _kept(item).items() if before.get(name) != value}
-        if not changed:
-            return item.number, item.key, UNCHANGED, ""
-        if self.context.write:
-            fields = {self.columns[name].name for name in changed if name in self.columns}
-            item.values = {name: value for name, value in item.values.items() if name in fields}
-            row = bulk.stored_rows(self.model, [record.object_id], lock=True).get(record.object_id)
-            if row is not None:
-                self._apply(item, row, only_blanks=False)
-            record.row, record.notes, record.load = _kept(item), item.notes, self.context.load
-            record.save()
-        return item.number, item.key, UPDATED, _told(item)
+    def _again(self, pairs):
+        """Rows that came before: columns that changed in the old system since are taken over."""
+        outcomes, updated = [], []
+        for item, record in pairs:
+            if all(record.row.get(name) == value for name, value in _kept(item).items()):
+                outcomes.append((item.number, item.key, UNCHANGED, ""))
+            else:
+                updated.append((item, record))
+        formers = self.items([(item.number, record.row) for item, record in updated])
+        for (item, _), former in zip(updated, formers, strict=True):
+            item.values = {name: value for name, value in item.values.items() if former.values.get(name) != value}
+            for model, values in item.parts.items():
+                for name, value in values.items():
+                    is_secret = name in getattr(model, "audit_secrets", ())
+                    if former.parts.get(model, {}).get(name) != value and not is_secret:
+                        words = f"旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改"
+                        item.notes.append(f"{model._meta.get_field(name).verbose_name}：{words}")
+        if self.context.write and updated:
+            if issubclass(self.model, Stamped):  # a log stays as it was written
+                self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
+            for item, record in updated:
+                record.row, record.notes, record.load = _kept(item), item.notes, self.context.load
+            LegacyRecord.objects.bulk_update([record for _, record in updated], ["row", "notes", "load"])
+        return outcomes + [(item.number, item.key, UPDATED, _told(item)) for item, _ in updated]
 
-    def _apply(self, item, row, *, only_blanks):
-        before = bulk.states(self.model, [row])[0]
-        wanted = self._rows_of([item])[0]
+    def _apply(self, pairs, *, only_blanks):
+        """Write items over the records that they mean, ``[(item, id)]``."""
+        rows = bulk.stored_rows(self.model, {target for _, target in pairs}, lock=True)
+        before = dict(zip(rows, bulk.states(self.model, list(rows.values())), strict=True))
+        for item, target in pairs:
+            if target in rows:
+                self._fill(item, rows[target], only_blanks=only_blanks)
+        changed = [(row, audit.diff(before[pk], bulk.states(self.model, [row])[0])) for pk, row in rows.items()]
+        changed = [(row, difference) for row, difference in changed if difference]
+        for row, _ in changed:
+            if self.resource is not None:
+                self.resource.derive(row)
+        bulk.update(self.model, [row for row, _ in changed], [difference for _, difference in changed])
+
+    def _fill(self, item, row, *, only_blanks):
+        now = bulk.states(self.model, [row])[0]
         tracked = {field.attname: field for field in audit.tracked_fields(self.model)}
-        for attname, value in wanted.items():
+        for attname, value in self._rows_of([item])[0].items():
             field = tracked.get(attname)
             if field is None or field.name == "owner":
                 continue
-            old, new = before.get(field.name), audit.json_value(value)
+            old, new = now.get(field.name), audit.json_value(value)
             if old == new:
                 continue
             if only_blanks and old not in (None, "", []):
                 item.notes.append(f"{field.verbose_name}：已有“{old}”，旧系统是“{new}”，保留已有的")
                 continue
             row[attname] = value
-        difference = audit.diff(before, bulk.states(self.model, [row])[0])
-        if difference:
-            if self.resource is not None:
-                self.resource.derive(row)
-            bulk.update(self.model, [row], [difference])
-
-    def _refuse(self, item, known):
-        self._remember([item], [None], Outcome.REFUSED, known)
-        return item.number, item.key, str(Outcome.REFUSED), item.refused
 
     def _remember(self, items, ids, outcome, known):
         if not self.context.write:
+            kept = zip(items, ids, strict=True)
+            self.context.staging.saw(f"{self.table.name}.key", {item.key: pk for item, pk in kept if pk is not None})
             return
         kind = self.context.type_of(self.model)
-        rows = []
+        new, old = [], []
         for item, pk in zip(items, ids, strict=True):
             record = known.get(item.key) or LegacyRecord(system=self.table.system, table=self.table.name, key=item.key)
             record.load, record.outcome = self.context.load, outcome
             record.content_type, record.object_id = (kind, pk) if pk is not None else (None, None)
             record.row = _kept(item)
             record.notes = [item.refused, *item.notes] if item.refused else item.notes
-            rows.append(record)
-        LegacyRecord.objects.bulk_create([row for row in rows if row.pk is None])
-        for row in rows:
-            if row.pk is not None and known.get(row.key) is row:
-                row.save()
+            (new if record.pk is None else old).append(record)
+        fields = [field for field in LegacyRecord._meta.concrete_fields if not field.primary_key]
+        values = [{field.attname: getattr(record, field.attname) for field in fields} for record in new]
+        bulk.write_rows(LegacyRecord, fields, values)
+        if old:
+            names = ["load", "outcome", "content_type", "object_id", "row", "notes"]
+            LegacyRecord.objects.bulk_update(old, names)
+
+
+def _names_of(table) -> set[str]:
+    """The fields of ``table`` by which rows of other tables mean its records."""
+    links = [link.partition(".") for each in tables_of(table.system) for link in each.links.values()]
+    return {name for target, _, name in links if target == table.name and name}
 
 
 def _told(item) -> str:
@@ -381,26 +474,45 @@ def run(context, job=None, *, beat=lambda done, message: None) -> None:
     tables = present(context)
     start = dict(job.checkpoint) if job is not None else {}
     done = start.get("done", 0)
+    context.made |= start.get("made", {})
     for position, (table, name) in enumerate(tables):
         if position < start.get("table", 0):
             continue
         loader = Loader(table, name, context)
-        after = start.get("after", 0) if position == start.get("table", 0) else 0
-        while rows := context.staging.chunk(name, after, CHUNK):
+        is_begun = position == start.get("table", 0)
+        after, closed = (start.get("after", 0), start.get("closed", 0)) if is_begun else (0, 0)
+        while rows := context.staging.chunk(name, after, WHOLE if table.tree else CHUNK):
             after, done = rows[-1][0], done + len(rows)
-            checkpoint = {"table": position, "after": after, "done": done}
+            checkpoint = {"table": position, "after": after, "done": done, "made": context.made}
             message = f"{table.model._meta.verbose_name}：{done} 行"
             step = job.chunk(done=done, checkpoint=checkpoint, message=message) if job is not None else nullcontext()
             with step, actor.acting(reason=f"从 {context.system} 迁入"):
-                outcomes = loader.load(rows)
-            context.staging.settle(name, outcomes)
+                context.staging.settle(name, loader.load(rows))  # a chunk that is done again settles again
             if job is None:
                 beat(done=done, message=message)
-        checkpoint = {"table": position + 1, "after": 0, "done": done}
+        if context.write:
+            checkpoint = {"table": position, "after": after, "done": done, "made": context.made}
+            _close(context, table, tables, closed, checkpoint, job)
+        checkpoint = {"table": position + 1, "after": 0, "done": done, "made": context.made}
         step = job.chunk(checkpoint=checkpoint) if job is not None else nullcontext()
         if context.write:
             with step, actor.acting(reason=f"从 {context.system} 迁入"):
                 table.finish(context)
+
+
+def _close(context, table, tables, after, checkpoint, job):
+    """Let ``table`` close its records, or those of the table that it names, piece by piece."""
+    if type(table).close is Table.close:
+        return
+    closed = table_named(table.system, table.closes) if table.closes else table
+    name = next((name for each, name in tables if each.name == closed.name), None)
+    loader = Loader(closed, name, context)
+    while rows := context.staging.chunk(name, after, CHUNK) if name else ():
+        after = rows[-1][0]
+        step = job.chunk(checkpoint=checkpoint | {"closed": after}) if job is not None else nullcontext()
+        with step, actor.acting(reason=f"从 {context.system} 迁入"), transaction.atomic():
+            ids = context.targets(closed, {loader.key_of(number, row) for number, row in rows}).values()
+            table.close(sorted(set(ids)), context)
 
 
 def sums(context) -> list[dict]:
@@ -426,6 +538,9 @@ def _old_sums(context, table, name, column, field):
     """Sums of the readable cells of ``column``: of rows that became records of their own, of others, and how many
     cells could not be read."""
     created, others, unreadable, after = Decimal(0), Decimal(0), 0, 0
+    apart = (Outcome.REFUSED, Outcome.MERGED)
+    merged = LegacyRecord.objects.filter(system=table.system, table=table.name, outcome=Outcome.MERGED)
+    merged = set(merged.values_list("key", flat=True))
     while rows := context.staging.chunk(name, after, 5000):
         after = rows[-1][0]
         outcomes = context.staging.outcomes(name, rows[0][0], after)
@@ -438,7 +553,8 @@ def _old_sums(context, table, name, column, field):
             except convert.Unreadable:
                 unreadable += 1
                 continue
-            if outcomes.get(number) in (Outcome.REFUSED, Outcome.MERGED):
+            key, outcome = outcomes.get(number, ("", ""))
+            if outcome in apart or key in merged:
                 others += value
             else:
                 created += value

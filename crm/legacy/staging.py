@@ -32,7 +32,7 @@ class Staging:
             "CREATE TABLE IF NOT EXISTS _outcomes (tbl TEXT, n INTEGER, key TEXT, outcome TEXT, reason TEXT,"
             " PRIMARY KEY (tbl, n))"
         )
-        self.db.execute("CREATE TABLE IF NOT EXISTS _seen (kind TEXT, word TEXT, PRIMARY KEY (kind, word))")
+        self.db.execute("CREATE TABLE IF NOT EXISTS _seen (kind TEXT, word TEXT, id INTEGER, PRIMARY KEY (kind, word))")
 
     def close(self):
         self.db.close()
@@ -118,13 +118,10 @@ class Staging:
         )
         self.db.execute("COMMIT")
 
-    def outcomes(self, table, first, last) -> dict[int, str]:
-        """``{number: outcome}`` of the rows from ``first`` to ``last``."""
-        return dict(
-            self.db.execute(
-                "SELECT n, outcome FROM _outcomes WHERE tbl = ? AND n BETWEEN ? AND ?", (table, first, last)
-            )
-        )
+    def outcomes(self, table, first, last) -> dict[int, tuple[str, str]]:
+        """``{number: (key, outcome)}`` of the rows from ``first`` to ``last``."""
+        query = "SELECT n, key, outcome FROM _outcomes WHERE tbl = ? AND n BETWEEN ? AND ?"
+        return {n: (key, outcome) for n, key, outcome in self.db.execute(query, (table, first, last))}
 
     def outcome_counts(self) -> dict[str, dict[str, int]]:
         found: dict = {}
@@ -150,16 +147,16 @@ class Staging:
 
     # --- A dry run's memory ------------------------------------------------------------------------------------------
 
-    def saw(self, kind, words):
-        self.db.executemany("INSERT OR IGNORE INTO _seen VALUES (?, ?)", ((kind, word) for word in words))
+    def saw(self, kind, ids):
+        """``{word: id}`` of what a dry run would have made."""
+        self.db.executemany("INSERT OR IGNORE INTO _seen VALUES (?, ?, ?)", ((kind, *pair) for pair in ids.items()))
 
-    def seen(self, kind, words) -> set[str]:
-        found: set = set()
+    def seen(self, kind, words) -> dict[str, int]:
+        found: dict = {}
         words = list(words)
         for start in range(0, len(words), 500):
             part = words[start : start + 500]
             marks = ", ".join("?" * len(part))
-            query = f"SELECT word FROM _seen WHERE kind = ? AND word IN ({marks})"  # noqa: S608
-            rows = self.db.execute(query, (kind, *part))
-            found |= {word for (word,) in rows}
+            query = f"SELECT word, id FROM _seen WHERE kind = ? AND word IN ({marks})"  # noqa: S608
+            found |= dict(self.db.execute(query, (kind, *part)))
         return found

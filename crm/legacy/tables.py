@@ -10,6 +10,7 @@ An app declares its tables in ``<app>/legacy.py``::
 
 from dataclasses import dataclass, field
 
+from crm import bulk
 from crm.legacy import fieldmap
 
 
@@ -18,7 +19,7 @@ class Item:
     """One old row on its way: ``values`` by field of the main model, ``parts`` by further model.
 
     ``refused`` says why it cannot go in; ``notes`` what of it could not be taken as it was; ``target`` is the record
-    that it means, where the table itself recognises it.
+    that it means, where the table itself recognises it. ``many`` are the ids of many-to-many fields.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Item:
     raw: dict[str, str | None]
     values: dict = field(default_factory=dict)
     parts: dict = field(default_factory=dict)
+    many: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: str = ""
     target: int | None = None
@@ -38,11 +40,16 @@ class Item:
 class Table:
     """How rows of one old table become records of ``model``.
 
-    ``links`` says which table a column points into, where the field map alone does not; ``synonyms`` are other names
+    ``links`` says which table a column points into, where the field map alone does not, and by which field unless by
+    its key (``t_customer.code``); ``synonyms`` are other names
     of columns in the wild; ``required`` are fields without which there is no record; ``money`` the columns whose sums
     are reconciled; ``silent`` are values by column that say nothing; ``one_by_one`` models are saved, not inserted
     set-wise; ``by`` is the field that recognises a record of a small model that no import knows;
-    rows of a table that is not ``is_recognised`` are new, whatever is there already.
+    rows of a table that is not ``is_recognised`` are new, whatever is there already. ``handled`` columns are read by
+    the table itself; ``tree`` is the column that points to the row above in the same table, which is loaded whole, from
+    the top down; without ``fills_blanks`` it is ``complete`` that fills what the model's resource would.
+    ``closes`` is the table whose records ``close`` gets. Rows that ``blends`` say are one record are put together by
+    ``finish``.
     """
 
     system = name = ""
@@ -58,12 +65,42 @@ class Table:
     one_by_one = False
     by = ""
     is_recognised = True
+    handled: tuple[str, ...] = ()
+    tree = ""
+    fills_blanks = True
+    closes = ""
+    blends = False
+
+    def recognises(self, item: Item) -> bool:
+        """Whether ``item`` may be a record that is there already."""
+        return True
+
+    def prepare(self, items: list[Item], context) -> None:
+        """Look up for a whole chunk what ``adjust`` needs of each, before the columns are read."""
 
     def adjust(self, item: Item, context) -> None:
         """Rules over several columns, before a record is looked for."""
 
     def complete(self, rows, items, context) -> None:
         """Columns of new rows that the model's own ``save`` would set and no resource derives."""
+
+    def insert(self, rows, items) -> list[int]:
+        """Write the complete new ``rows``; gives their ids."""
+        many = [item.many for item in items]
+        return bulk.insert(self.model, rows, m2m=many if any(many) else None)
+
+    def judge(self, items: list[Item], context) -> None:
+        """Refuse rows over which those before them decide, once all columns of the chunk are read."""
+
+    def arrived(self, pairs, context) -> None:
+        """What follows for new and merged rows, ``[(item, id)]``, in the transaction of their chunk."""
+
+    def foreseen(self, pairs, context) -> None:
+        """Of a dry run: the new rows and the ids that stand for them, ``[(item, id)]``."""
+
+    def close(self, ids, context) -> None:
+        """What follows from all rows for some records of ``closes`` (default: this table), each piece in a transaction
+        of its own. Done again, it changes nothing."""
 
     def finish(self, context) -> None:
         """After the last row, in a transaction of its own: what follows from all of them."""
@@ -98,6 +135,10 @@ def systems() -> dict[str, str]:
 def tables_of(system) -> list[Table]:
     """The tables of ``system`` in the order in which they are loaded."""
     return sorted((cls() for cls in _tables.get(system, {}).values()), key=lambda each: each.order)
+
+
+def table_named(system, name) -> Table:
+    return _tables[system][name]()
 
 
 def table_of_model(system, model) -> Table | None:

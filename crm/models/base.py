@@ -47,6 +47,7 @@ class Stamped(models.Model):
 
     audit_exclude: tuple[str, ...] = ()
     audit_secrets: tuple[str, ...] = ()
+    named_by: tuple[str, ...] = ()  # links of which ``__str__`` speaks, for rows that are written set-wise
     business_source = 0
 
     class Meta:

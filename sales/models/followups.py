@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from crm import actor
+from crm import actor, bulk
 from crm.fields import DictionaryField
 from crm.models import BusinessSource, Operation, Record
 from customers.models import Customer
@@ -169,12 +169,23 @@ def settle(column, roots, *, begins=False):
         newest[key] = time
         if column == "opportunity_id" or opportunity is None:
             due[key] = next_time
+    begun, changed = [], []
     for root in roots:
         times = [newest.get(root.pk), due.get(root.pk)]
-        changed = times != [root.last_followed_at, root.next_follow_at]
+        differs = times != [root.last_followed_at, root.next_follow_at]
         root.last_followed_at, root.next_follow_at = times
         if begins and times[0] and isinstance(root, Lead) and root.status == LeadStatus.NEW:
             root.begin()
-            root.save(operation=Operation.TRANSITION, remark="写了跟进记录")
-        elif changed:
-            root.save(update_fields=["last_followed_at", "next_follow_at"])
+            begun.append(root)
+        elif differs:
+            changed.append(root)
+    if begun:
+        change = {"status": [str(LeadStatus.NEW), str(LeadStatus.WORKING)]}
+        how = {"operation": Operation.TRANSITION, "remark": "写了跟进记录"}
+        bulk.update(Lead, [_row(root) for root in begun], [change.copy() for _ in begun], **how)
+    if changed:
+        bulk.rewrite(type(changed[0]), [_row(root) for root in changed])
+
+
+def _row(record) -> dict:
+    return {field.attname: getattr(record, field.attname) for field in record._meta.concrete_fields}

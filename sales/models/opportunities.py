@@ -222,6 +222,7 @@ class OpportunityItem(Record):
     )
 
     business_source = BusinessSource.SALES
+    named_by = ("product",)
 
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "意向产品"

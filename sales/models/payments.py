@@ -12,7 +12,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
-from crm import numbering, text
+from crm import bulk, numbering, text
 from crm.fields import DictionaryField, KeyField
 from crm.models import AttachmentBase, BusinessSource, Currency, Record
 from crm.models.base import RecordQuerySet
@@ -353,14 +353,22 @@ def settle(model, keys, counted, column, total):
     keys -= {None}
     if not keys:
         return
-    locked = list(model._base_manager.select_for_update().filter(pk__in=keys).order_by("pk"))
-    rows = counted.filter(**{f"{column}__in": keys}).order_by().values_list(column)
-    sums = dict(rows.annotate(total=Sum("amount")))
-    for record in locked:
-        amount = sums.get(record.pk, Decimal(0))
-        if getattr(record, total) != amount:
-            setattr(record, total, amount)
-            record.save(update_fields=[total])
+    rows = bulk.stored_rows(model, keys, lock=True)
+    sums = dict(counted.filter(**{f"{column}__in": keys}).order_by().values_list(column).annotate(total=Sum("amount")))
+    changed = []
+    for row in rows.values():
+        amount = sums.get(row["id"], Decimal(0))
+        if row[total] != amount:
+            row[total] = amount
+            if model in PAID_OF:
+                state, whole = PAID_OF[model]
+                row[state] = PaidState.of(amount, row[whole])
+            changed.append(row)
+    bulk.rewrite(model, changed)
+
+
+# how a record says whether it is paid, and of what amount
+PAID_OF = {Order: ("paid_state", "total_amount"), PaymentPlan: ("status", "amount")}
 
 
 class InvoiceAttachment(AttachmentBase):

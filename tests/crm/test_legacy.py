@@ -4,16 +4,15 @@ import gzip
 from pathlib import Path
 
 import pytest
-from django.db import transaction
 
-from crm.legacy import dumps, report, sources
-from crm.legacy.context import Context
-from crm.legacy.load import WORDS, run
+from crm.admin import old_values
+from crm.legacy import dumps, sources
 from crm.legacy.staging import Staging
-from crm.models import BusinessLog, LegacyLoad, LegacyRecord, User
+from crm.models import BusinessLog, LegacyRecord, User
 from customers.models import BankAccount, Contact, Customer, DealStatus
 from sales.models import DevelopmentPlan, Lead, LeadStatus, Order, OrderItem, PaymentRecord
 from tests.factories import make
+from tests.moving import counts
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "legacy_t_crm"
 
@@ -49,33 +48,6 @@ CREATE TABLE `t_order_details` (`id` int, `orderId` int, `goodsName` varchar(100
 INSERT INTO `t_order_details` VALUES (1,1,'联想笔记本',2,'台',4900,9800),(2,1,'惠普音响',4,'台',200,800);
 UPDATE t_customer SET state = 1;
 """
-
-
-@pytest.fixture
-def move(db, tmp_path):
-    """``move(source)`` loads a dump; gives its report."""
-    admin = make(User, is_superuser=True)
-
-    def moved(source, *, write=True):
-        path = tmp_path / "dump.sql"
-        if isinstance(source, str):
-            path.write_text(source, encoding="utf-8")
-            source = path
-        with Staging(str(tmp_path / f"{LegacyLoad.objects.count()}.db")) as staging:
-            sources.fill(staging, source)
-            load = LegacyLoad.objects.create(system="java-crm", source=source.name, user=admin)
-            context = Context(load, staging, write=write)
-            with transaction.atomic():
-                run(context)
-            return report.of(context)
-
-    return moved
-
-
-def counts(found) -> dict:
-    return {
-        table["table"]: {outcome: table[outcome] for outcome in WORDS if table[outcome]} for table in found["tables"]
-    }
 
 
 # --- Dumps -----------------------------------------------------------------------------------------------------------
@@ -244,3 +216,44 @@ def test_dumps_that_nobody_here_made(move, name):
     assert all(each["then"] == each["now"] for each in found["sums"])
     again = counts(move(REAL / name))
     assert {outcome for table in again.values() for outcome in table} <= {"unchanged", "refused"}
+
+
+# --- Old values on the page of a record ------------------------------------------------------------------------------
+
+
+def test_what_has_no_home_is_on_the_page_of_the_record(move, browse):
+    move(DUMP)
+    page = browse(User.objects.get(is_superuser=True))
+    text = page.get(f"/crm/user/{User.objects.get(username='jack').pk}/change/").content.decode()
+    assert "旧系统的值" in text and "系统管理员" in text
+    customer = Customer.objects.get(code="KH8")
+    text = page.get(f"/customers/customer/{customer.pk}/change/").content.decode()
+    assert "很多" in text and "不是数字" in text
+    customer = Customer.objects.get(code="KH7")
+    assert "北京大牛分公司" in page.get(f"/customers/customer/{customer.pk}/change/").content.decode()
+
+
+def test_old_values_of_what_somebody_may_not_see_stay_hidden(move, person):
+    """Bank accounts stood in the row of the customer; who sees no bank accounts sees no old ones."""
+    move(DUMP.replace("'中国银行','623'", f"'中国银行','{'6' * 70}'"))
+    customer = Customer.objects.get(code="KH7")
+    shown = {role: str(old_values.of(Customer, person(role), customer)) for role in ("财务", "市场")}
+    assert "6" * 70 in shown["财务"] and "666" not in shown["市场"]
+
+
+def test_a_record_that_came_from_nowhere_has_no_panel(db):
+    admin = make(User, is_superuser=True)
+    assert old_values.of(Customer, admin, make(Customer)) == []
+
+
+# --- Authors and times -----------------------------------------------------------------------------------------------
+
+
+def test_the_last_change_is_the_old_one_and_nobody_is_named_for_it(move):
+    move(
+        "CREATE TABLE `t_customer` (`id` int, `khno` varchar(20), `name` varchar(20), `update_date` datetime);"
+        "INSERT INTO `t_customer` VALUES (1,'KH1','甲','2019-05-06 07:08:09'),(2,'KH2','乙',NULL);"
+    )
+    first, second = Customer.objects.order_by("code")
+    assert (first.updated_at.isoformat(), first.updated_by) == ("2019-05-05T23:08:09+00:00", None)
+    assert second.updated_at.year >= 2025 and second.lock_version == first.lock_version == 1

@@ -26,16 +26,26 @@ from sales.models import (
 PIECE = 500
 
 
+def one_for(context, model, name, **values) -> int:
+    """The record of ``model`` called ``name``, made where there is none yet."""
+    key = model, text.fold(name)
+    if key not in context.found:
+        pairs = model._base_manager.order_by("is_valid", "-pk").values_list("pk", "name")
+        context.found |= {(model, text.fold(each)): pk for pk, each in pairs}
+    if key not in context.found:
+        context.found[key] = PLANNED
+        if context.write:
+            record = model(name=name, remark=f"从 {context.system} 迁入", **values)
+            record.save()
+            context.found[key] = record.pk
+        label = str(model._meta.verbose_name)
+        context.made[label] = context.made.get(label, 0) + 1
+    return context.found[key]
+
+
 def pool_for(context) -> int:
     """Where leads without a pool of their own wait."""
-    if not hasattr(context, "lead_pool"):
-        name = "旧系统迁入"
-        found = LeadPool.objects.valid().filter(name_key=text.fold(name)).first()
-        if found is None and context.write:
-            found = LeadPool(name=name, is_public=False, remark="从旧系统迁入的线索，请分配或移到其他线索池。")
-            found.save()
-        context.lead_pool = found.pk if found is not None else PLANNED
-    return context.lead_pool
+    return one_for(context, LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
 
 
 @table("java-crm", "t_sale_chance", order=40, synonyms={"create_time": "create_date"})

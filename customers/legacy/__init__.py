@@ -1,0 +1,5 @@
+"""Customers and what belongs to them, from the old systems: a module for each."""
+
+from customers.legacy import dms, fastapi, java
+
+__all__ = ["dms", "fastapi", "java"]
