@@ -44,7 +44,7 @@ def source(rows):
         if kind == "csv":
             writer.write_csv(path, columns, generated)
         else:
-            writer.write_xlsx(path, columns, generated, total=rows)
+            writer.write_xlsx(path, columns, generated)
     return path
 
 

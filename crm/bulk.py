@@ -50,14 +50,17 @@ class Insertion:
         self._prepare()
 
     def _prepare(self):
-        defaults = _defaults(self.model)
+        defaults, filled = _defaults(self.model), set().union(*self.rows)
         self.changes = _creations(self.model, self.rows, defaults)
         for row in self.rows:
-            complete = defaults | row
-            row.clear()
-            row.update(complete)
-        own = [field for field in self.fields if field.attname not in STAMPS]
-        self.cells = {field.attname: _cells(field, self.rows) for field in own}
+            row.update(defaults | row)
+        self.cells = {
+            field.attname: _cells(field, self.rows)
+            if field.attname in filled or isinstance(field, KeyField)
+            else _cells(field, [defaults]) * len(self.rows)
+            for field in self.fields
+            if field.attname not in STAMPS
+        }
         self.logged = None if self.m2m else _logged(self.changes)
 
     def complete(self, fill) -> None:
@@ -89,7 +92,7 @@ class Insertion:
                 row["id"] = pk
             _write_m2m(model, rows, self.m2m)
             _derive_versions(model, ids, "+")
-            _derive_grants(model, rows)
+            _derive_grants(model, ids)
             _log(model, Operation.CREATE, rows, self.logged or _logged(self.changes), remark)
             search.refresh(model, ids)
             _settle(model, rows)
@@ -210,32 +213,28 @@ def _defaults(model) -> dict:
 
 
 @cache
-def _kinds(model) -> tuple[dict, dict]:
-    """``{attname: name}`` of the logged fields whose values need no conversion; ``{attname: (name, function)}`` of the
-    others."""
+def _logged_fields(model) -> dict:
+    """``{attname: (name, function to the JSON value or None)}`` of what a new record's log entry tells."""
     fields = [field for field in audit.tracked_fields(model) if field.name != "is_valid"]
-    plain = {field.attname: field.name for field in fields if _is_plain(field)}
-    return plain, {field.attname: (field.name, _reader(field)) for field in fields if field.attname not in plain}
+    return {field.attname: (field.name, None if _is_plain(field) else _reader(field)) for field in fields}
 
 
 def _creations(model, rows, defaults) -> list[dict]:
     """``{field: [None, value]}`` of each new row: what ``audit.diff(None, state)`` gives, with no state built."""
-    base, (plain, others) = audit.diff(None, states(model, [defaults])[0]), _kinds(model)
+    base, logged = audit.diff(None, states(model, [defaults])[0]), _logged_fields(model)
     found = []
     for row in rows:
         changes = base.copy()
         for attname, value in row.items():
-            if attname in plain:
-                name = plain[attname]
-            elif attname in others:
-                name, read = others[attname]
-                value = read(value)
-            else:
+            if attname not in logged:
                 continue
-            if value is None or value is False or value == "" or value == []:
-                changes.pop(name, None)
-            else:
+            name, read = logged[attname]
+            if read is not None:
+                value = read(value)
+            if value or not (value is None or value is False or value == "" or value == []):
                 changes[name] = [None, value]
+            else:
+                changes.pop(name, None)
         found.append(changes)
     return found
 
@@ -283,7 +282,7 @@ def _write_cells(model, fields, columns, *, replace=False):
     with connection.cursor() as cursor:
         if connection.vendor == "mysql":
             for values in _pieces(columns):
-                cursor.execute(head + values + tail)
+                cursor.execute(head.encode() + values + tail.encode())
         else:
             marks = f"({', '.join(['%s'] * len(fields))})"
             cursor.executemany(head + marks + tail, list(zip(*columns, strict=True)))
@@ -296,10 +295,10 @@ def _pieces(columns):
         piece.append(text)
         size += len(text)
         if size > STATEMENT_BYTES:
-            yield f"({b'),('.join(piece).decode()})"
+            yield b"(" + b"),(".join(piece) + b")"
             piece, size = [], 0
     if piece:
-        yield f"({b'),('.join(piece).decode()})"
+        yield b"(" + b"),(".join(piece) + b")"
 
 
 def _literal(value) -> bytes:
@@ -401,10 +400,10 @@ def _derive_versions(model, ids, kind):
     names = ", ".join(map(quote, [*copied, *stamps]))
     source = ", ".join([*map(quote, copied), *["%s"] * len(stamps)])
     table, target = quote(model._meta.db_table), quote(history._meta.db_table)
+    where, ids = _among("r.id", ids)
     with connection.cursor() as cursor:
-        marks = ", ".join(["%s"] * len(ids))
         cursor.execute(
-            f"INSERT INTO {target} ({names}) SELECT {source} FROM {table} WHERE id IN ({marks}) ORDER BY id",
+            f"INSERT INTO {target} ({names}) SELECT {source} FROM {table} r WHERE {where} ORDER BY id",
             [*stamps.values(), *ids],
         )
         for field in history._history_m2m_fields:
@@ -416,26 +415,34 @@ def _derive_versions(model, ids, kind):
             cursor.execute(
                 f"INSERT INTO {quote(past._meta.db_table)} (history_id, {columns}) SELECT h.history_id, {values} "
                 f"FROM {quote(through._meta.db_table)} t JOIN {table} r ON r.id = t.{near} "
-                f"JOIN {target} h ON h.id = r.id AND h.lock_version = r.lock_version WHERE r.id IN ({marks})",
+                f"JOIN {target} h ON h.id = r.id AND h.lock_version = r.lock_version WHERE {where}",
                 ids,
             )
 
 
-def _derive_grants(model, rows):
+def _among(column, ids) -> tuple[str, list]:
+    """The condition that ``column`` is one of ``ids``; those written together are a range, which is less to say."""
+    first, last = min(ids), max(ids)
+    if last - first == len(ids) - 1:
+        return f"{column} BETWEEN %s AND %s", [first, last]
+    return f"{column} IN ({', '.join(['%s'] * len(ids))})", ids
+
+
+def _derive_grants(model, ids):
+    """The rights of an owner, for the owners in the stored rows."""
     policy = policy_for(model)
     if not isinstance(policy, OwnedPolicy):
         return
-    rights = ownership.permission_ids(model).values()
-    write_rows(
-        policy.grants,
-        [policy.grants._meta.get_field(name) for name in ("user", "permission", "content_object")],
-        [
-            {"user_id": row["owner_id"], "permission_id": right, "content_object_id": row["id"]}
-            for right in rights
-            for row in rows
-            if row["owner_id"] is not None
-        ],
-    )
+    quote = connection.ops.quote_name
+    table, target = quote(model._meta.db_table), quote(policy.grants._meta.db_table)
+    where, ids = _among("id", ids)
+    with connection.cursor() as cursor:
+        for right in ownership.permission_ids(model).values():
+            cursor.execute(
+                f"INSERT INTO {target} (user_id, permission_id, content_object_id) "
+                f"SELECT owner_id, %s, id FROM {table} WHERE {where} AND owner_id IS NOT NULL ORDER BY id",
+                [right, *ids],
+            )
 
 
 def _moved(model, rows, changes) -> list:
@@ -466,7 +473,7 @@ def _move_grants(model, moved):
     policy = policy_for(model)
     for row, former in moved:
         policy.grants.objects.filter(content_object_id=row["id"], user_id__in=[former, row["owner_id"]]).delete()
-    _derive_grants(model, [row for row, _ in moved])
+    _derive_grants(model, [row["id"] for row, _ in moved])
 
 
 def _logged(changes) -> list:

@@ -125,7 +125,7 @@ def export_list(model_admin, request):
         if names and kind in export.FORMATS:
             if export.in_background(total):
                 return _export_later(request, resource, query, names, kind, total)
-            return _export_now(request, resource, rows, names, kind, total)
+            return _export_now(request, resource, rows, names, kind)
         messages.error(request, "请至少选择一列。")
     return model_admin.page(
         request,
@@ -141,11 +141,11 @@ def export_list(model_admin, request):
     )
 
 
-def _export_now(request, resource, rows, names, kind, total):
+def _export_now(request, resource, rows, names, kind):
     name = export_job.file_name(resource, kind)
     with TemporaryDirectory() as folder:
         target = Path(folder) / name
-        count = export.write(target, resource, request.user, rows, kind=kind, names=names, total=total)
+        count = export.write(target, resource, request.user, rows, kind=kind, names=names)
         export.record(request.user, resource, count, name)
         _note(request, resource, count)
         return FileResponse(target.open("rb"), as_attachment=True, filename=name)

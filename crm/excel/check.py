@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import islice
+from itertools import islice, zip_longest
 
 from django.db.models import Count, F
 
@@ -105,8 +105,10 @@ class Checker:
             }
             for row in rows
         ]
+        columns = list(zip_longest(*[row.cells for row in rows]))
         for index, name in self.columns.items():
-            self._parse_column(index, name, rows, staged)
+            cells = columns[index] if index < len(columns) else [None] * len(rows)
+            self._parse_column(index, name, cells, rows, staged)
         required = [name for name, field in self.fields.items() if field.required]
         for row in staged:
             values, problems = row["values"], row["problems"]
@@ -118,11 +120,10 @@ class Checker:
             row["label"] = self.resource.describe(values)
         return staged
 
-    def _parse_column(self, index, name, rows, staged):
+    def _parse_column(self, index, name, cells, rows, staged):
         """Column by column, since what a column needs is looked up once; texts are remembered, as most repeat a few."""
         widget, known = self.fields[name].widget, self.known[index]
         clean, context = widget.clean, self.context
-        cells = [row.cells[index] if index < len(row.cells) else None for row in rows]
         if widget.preload(cells, context):
             known.clear()
         room = KNOWN_TEXTS - len(known)
@@ -139,12 +140,11 @@ class Checker:
                 if is_text and room > 0:
                     known[cell] = value
                     room -= 1
-            if value is None or value == "" or value == []:
-                if self.merged and cell is None and self._inside_merged(row.number, index):
-                    problem = self._problem(index, name, "是合并单元格的一部分，请取消合并并逐行填写。")
-                    staged_row["problems"].append(problem)
-            else:
+            if value or not (value is None or value == "" or value == []):
                 staged_row["values"][name] = value
+            elif self.merged and cell is None and self._inside_merged(row.number, index):
+                problem = self._problem(index, name, "是合并单元格的一部分，请取消合并并逐行填写。")
+                staged_row["problems"].append(problem)
 
     def _fill_defaults(self, values):
         for name, word in self.defaults.items():

@@ -5,7 +5,8 @@ from itertools import chain, count, islice
 from math import isfinite
 
 from .columns import TEXT_FORMAT, display_width, row_height
-from .writer import FIRST_DATE, HEADER_FILL, SHEET_ROWS, fit, sheet_name, staged, streaming_workbook
+from .sheets import HEADER_FILL, SHEET_ROWS
+from .writer import FIRST_DATE, fit, sheet_name, staged, streaming_workbook
 
 SHEET = "错误行"
 DRESSED_ROWS = 1000  # with comments and a height of their own; more would slow Excel down and wait in memory

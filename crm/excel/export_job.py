@@ -41,7 +41,6 @@ def run_export(run) -> dict:
             queryset,
             kind=params["format"],
             names=params["names"],
-            total=run.job.total,
             on_progress=lambda done: run.beat(done, run.job.total, f"已写入 {done} 行"),
         )
         with run.chunk(done=rows, checkpoint={}, message=f"共 {rows} 行"):

@@ -6,7 +6,8 @@ from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_col_to_name
 
 from .columns import row_height
-from .writer import EXACT_LIMIT, FIRST_DATE, HEADER_FILL, SHEET_ROWS, staged
+from .sheets import HEADER_FILL, SHEET_ROWS
+from .writer import EXACT_LIMIT, FIRST_DATE, staged
 
 DATA_SHEET = "数据"
 GUIDE_SHEET = "填写说明"

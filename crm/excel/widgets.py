@@ -7,7 +7,7 @@ that every row shares, loaded once and only within what its user may pick.
 
 import re
 from collections import Counter
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from django.core.exceptions import ValidationError
@@ -302,9 +302,12 @@ class DateTimeWidget(CellWidget):
         return audit.json_value(timezone.make_aware(moment) if moment.tzinfo is None else moment)
 
     def render(self, value, obj=None, context=None, **kwargs):
-        if isinstance(value, str) and value:
+        if not value:
+            return None
+        if isinstance(value, str):  # as the log keeps it, or as the database does, in UTC
             value = datetime.fromisoformat(value)
-        return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0) if value else None
+            value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0)
 
 
 TIME_SHAPE = re.compile(r"^([01]?\d|2[0-3])\s*[:：时]\s*([0-5]?\d)\s*(?:[:：分]\s*([0-5]?\d)?\s*秒?)?$")

@@ -1,47 +1,27 @@
-"""Exports: rows to xlsx or csv, in constant memory, each value typed and exact.
-
-xlsx is written by rustpy-xlsxwriter (about nine times as fast as xlsxwriter, same cells); where its binary is not
-installed, and for an export without rows, xlsxwriter in constant-memory mode writes the same cells.
-"""
+"""Exports: rows to xlsx or csv, in constant memory, each value typed and exact."""
 
 import csv
-import operator
 import os
 import re
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import chain, islice
-from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import xlsxwriter
-from xlsxwriter.utility import xl_col_to_name
 
+from . import sheets
 from .columns import BOOLEAN
 
-try:
-    import rustpy_xlsxwriter as rust
-except ImportError:  # no wheel for this platform
-    rust = None
-
-SHEET_ROWS = 1_048_575  # beside the header
 CELL_UNITS = 32_767  # UTF-16 units
 CUT_MARK = "…（内容过长，已截断）"
 FIRST_DATE = date(1900, 3, 1)  # for earlier ones programs disagree about the serial number
 EXACT_DIGITS = 15  # further digits of a number Excel rounds away
 EXACT_LIMIT = 10**EXACT_DIGITS
-HEADER_FILL = "#E8EEF7"
-
-_SHORT = CELL_UNITS // 2  # so many characters fit, whatever they are
 
 
-class TooManyRows(ValueError):
-    """More rows came than the sheets planned from the total can hold."""
-
-
-def write_xlsx(path, columns, rows, *, sheet="数据", total=None, on_progress=None, every=5000):
+def write_xlsx(path, columns, rows, *, sheet="数据", on_progress=None, every=5000):
     """Write `rows` (sequences as long as `columns`) under a header row to `path`; return how many there were.
 
     Text stays text, numbers, dates and times are typed; True and False read 是 and 否, a list of choices is joined by
@@ -49,29 +29,21 @@ def write_xlsx(path, columns, rows, *, sheet="数据", total=None, on_progress=N
     text: numbers of more than 15 digits, dates before 1900-03-01. Text over 32,767 UTF-16 units is cut and ends with
     CUT_MARK, which an import must refuse.
 
-    A sheet holds 1,048,575 rows; further ones go to 「数据 (2)」 and so on. How many sheets are needed has to be known
-    first: from `total`, or from the length of `rows` where it has one.
+    A sheet holds 1,048,575 rows; further ones go to 「数据 (2)」 and so on.
 
     `on_progress` is called with the number of rows done, after each `every` rows and at the end.
     `path` appears only when it is complete.
 
-    Raises ValueError for repeated headers, rows of another length and aware datetimes, TooManyRows beyond the sheets.
+    Raises ValueError for repeated headers, rows of another length and aware datetimes.
     """
     names = [column.name for column in columns]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"表头重复：{'、'.join(sorted(repeated))}")
 
-    total = operator.length_hint(rows) if total is None else total
     counted = _Counted(rows, on_progress, every)
-    records = _typed(columns, counted)
-    first = list(islice(records, 1))
-    records = chain(first, records)
-    sheets = [(sheet_name(sheet, i), islice(records, SHEET_ROWS)) for i in range(max(1, ceil(total / SHEET_ROWS)))]
-    write = _write_fast if rust and first else _write_portable  # the fast one takes the headers from the first row
+    converters = [_XLSX_CELLS.get(column.kind, _text_cell) for column in columns]
     with staged(path) as draft:
-        write(draft, columns, sheets)
-        if next(records, None) is not None:
-            raise TooManyRows(f"数据超过 {len(sheets) * SHEET_ROWS:,} 行，请重试、缩小筛选范围或导出为 CSV。")
+        sheets.write(draft, columns, converters, counted, lambda index: sheet_name(sheet, index))
     return counted.total
 
 
@@ -145,17 +117,6 @@ class _Counted:
             self.report(self.total)
 
 
-def _typed(columns, rows):
-    """Rows as records by header, of what both xlsx writers take: None, str, int, float, date or naive datetime."""
-    cells = [(column.name, _XLSX_CELLS.get(column.kind, _text_cell)) for column in columns]
-    for row in rows:
-        # most cells are blank or short text: sparing them the call saves a third of the time
-        yield {
-            name: value if value is None or (type(value) is str and len(value) <= _SHORT) else convert(value)
-            for (name, convert), value in zip(cells, row, strict=True)
-        }
-
-
 def _plain(columns, rows):
     """Rows as csv takes them: None, str, int or float."""
     converters = [_CSV_CELLS.get(column.kind, _csv_cell) for column in columns]
@@ -188,7 +149,7 @@ def _as_datetime(value):
 
 def fit(text):
     """`text` as a cell of a workbook holds it: cut when too long, and then ended by CUT_MARK."""
-    if len(text) <= _SHORT:
+    if len(text) <= sheets.SHORT:
         return text
     units = text.encode("utf-16-le")
     if len(units) <= 2 * CELL_UNITS:
@@ -267,43 +228,3 @@ def streaming_workbook(draft):
 def sheet_name(sheet, index):
     suffix = f" ({index + 1})" if index else ""
     return re.sub(r"[\[\]:*?/\\']", "_", sheet)[: 31 - len(suffix)] + suffix
-
-
-def _write_fast(path, columns, sheets):
-    rust.write_worksheets(
-        sheets,
-        str(path),
-        column_widths={"general": [float(column.display_width) for column in columns]},
-        column_formats={"general": [rust.Format().set_num_format(column.number_format) for column in columns]},
-        header_format={"general": rust.Format().set_bold().set_background_color(HEADER_FILL)},
-        freeze_panes={"general": {"row": 1}},
-        autofilter={"general": True},
-        ignore_errors={"general": [column.name for column in columns if column.is_text]},
-    )
-
-
-def _write_portable(path, columns, sheets):
-    with streaming_workbook(path) as book:
-        header = book.add_format({"bold": True, "bg_color": HEADER_FILL})
-        formats = [book.add_format({"num_format": column.number_format}) for column in columns]
-        for name, records in sheets:
-            sheet = book.add_worksheet(name)
-            sheet.freeze_panes(1, 0)
-            for index, column in enumerate(columns):
-                sheet.set_column(index, index, column.display_width, formats[index])
-                sheet.write_string(0, index, column.name, header)
-            last = 0
-            for last, record in enumerate(records, 1):
-                for index, value in enumerate(record.values()):
-                    _put(sheet, last, index, value, formats[index])
-            sheet.autofilter(0, 0, last, len(columns) - 1)
-            sheet.ignore_errors({"number_stored_as_text": f"A2:{xl_col_to_name(len(columns) - 1)}{last + 1}"})
-
-
-def _put(sheet, row, column, value, cell_format):
-    if isinstance(value, str):
-        sheet.write_string(row, column, value, cell_format)
-    elif isinstance(value, date):
-        sheet.write_datetime(row, column, value, cell_format)
-    elif value is not None:
-        sheet.write_number(row, column, value, cell_format)
