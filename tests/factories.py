@@ -539,7 +539,7 @@ FACTORIES = {
         "content": f"回访内容{n}",
         "created_by": one(User),
     },
-    ReturnVisitRule: lambda n: {"trigger": "signed", "days": n},
+    ReturnVisitRule: lambda n: {"trigger": "signed", "days": n % 3650 + 1},
     ServiceTarget: lambda n: {
         "priority": spare_priority,
         "response_hours": "8",
@@ -565,7 +565,11 @@ FACTORIES = {
         "time": timezone.now() - timedelta(hours=n),
         "author": one(User),
     },
-    WorkingPeriod: lambda n: {"start": time(n % 20, n % 60), "end": time(n % 20 + 1, n % 60)},
+    # five minutes each, in the evening: they overlap neither one another nor the shipped ones
+    WorkingPeriod: lambda n: {
+        "start": time(19 + n % 48 // 12, n % 12 * 5),
+        "end": time(19 + n % 48 // 12, n % 12 * 5 + 4),
+    },
     MarketingActivity: lambda n: {
         "name": f"活动{n}",
         "type": one(DictionaryItem, type="activity_type"),
