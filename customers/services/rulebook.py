@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Value, prefetch_related_objects
 from django.utils import timezone
 
 from crm import audit
@@ -56,7 +56,7 @@ class Rulebook:
     """The rules as they stand now, the most specific first: level and category, then category (deeper first), level."""
 
     def __init__(self):
-        rules = PoolRule.objects.valid().select_related("level", "category").prefetch_related("departments")
+        rules = PoolRule.objects.valid().select_related("level", "category")
         self._categories = {rule.pk: subtree([rule.category_id]) for rule in rules if rule.category_id}
         self.rules = sorted(rules, key=self._rank)
         self._before = {rule.pk: self.rules[:place] for place, rule in enumerate(self.rules)}
@@ -107,6 +107,7 @@ class Rulebook:
     def closed_to(self, user) -> Q | None:
         """The customers of the sea that the rules keep from the department of ``user``; None: none."""
         closed = None
+        prefetch_related_objects(self.rules, "departments")
         for rule in self.rules:
             departments = list(rule.departments.all())
             if departments and not _belongs(user, departments):
@@ -135,12 +136,19 @@ class Rulebook:
         today = today or timezone.localdate()
         owned = [customer for customer in customers if customer.owner_id]
         ids = [customer.pk for customer in owned]
-        exempt = {}
-        for reason, provider in EXEMPTIONS:
-            for pk in Customer.objects.filter(pk__in=ids).filter(pk__in=provider()).values_list("pk", flat=True):
-                exempt.setdefault(pk, reason)
-        rules = self.rules_of(owned)
+        rules, exempt = self.rules_of(owned), _exempt(ids)
         return {c.pk: _outlook(c, rules[c.pk], exempt.get(c.pk), today) for c in owned}
+
+
+def _exempt(ids) -> dict[int, str]:
+    """``{customer id: the first reason not to take it back}`` of those of ``ids`` that have one; one query."""
+    reasons, providers = zip(*EXEMPTIONS, strict=True)
+    some = Customer.objects.filter(pk__in=ids).order_by()
+    found = [
+        some.filter(pk__in=provider()).annotate(place=Value(place)).values_list("place", "pk")
+        for place, provider in enumerate(providers)
+    ]
+    return {pk: reasons[place] for place, pk in sorted(found[0].union(*found[1:], all=True), reverse=True)}
 
 
 def _criteria(rule):
