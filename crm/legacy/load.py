@@ -135,8 +135,8 @@ class Loader:
         """The id that a foreign key of ours gets from ``raw``."""
         field, raw = column.field, text.clean_text(raw)
         if convert.is_dictionary(field):
-            if column.codes and raw.isdigit() and raw not in column.codes:
-                return None
+            if raw.isdigit() and raw not in column.codes:
+                return self.context.known_item(field.type, raw)
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
             return found
@@ -549,7 +549,7 @@ def _old_sums(context, table, name, column, field):
             if convert.is_blank(raw):
                 continue
             try:
-                value = convert.value_of(field, raw, {})
+                value = table.worth(column, raw, field)
             except convert.Unreadable:
                 unreadable += 1
                 continue

@@ -6,7 +6,6 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from crm import bulk, numbering, text
-from crm.legacy.context import PLANNED
 from crm.legacy.tables import Table, table
 from crm.models import LegacyRecord
 from customers.models import Customer, DealStatus
@@ -26,26 +25,9 @@ from sales.models import (
 PIECE = 500
 
 
-def one_for(context, model, name, **values) -> int:
-    """The record of ``model`` called ``name``, made where there is none yet."""
-    key = model, text.fold(name)
-    if key not in context.found:
-        pairs = model._base_manager.order_by("is_valid", "-pk").values_list("pk", "name")
-        context.found |= {(model, text.fold(each)): pk for pk, each in pairs}
-    if key not in context.found:
-        context.found[key] = PLANNED
-        if context.write:
-            record = model(name=name, remark=f"从 {context.system} 迁入", **values)
-            record.save()
-            context.found[key] = record.pk
-        label = str(model._meta.verbose_name)
-        context.made[label] = context.made.get(label, 0) + 1
-    return context.found[key]
-
-
 def pool_for(context) -> int:
     """Where leads without a pool of their own wait."""
-    return one_for(context, LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
+    return context.called(LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
 
 
 @table("java-crm", "t_sale_chance", order=40, synonyms={"create_time": "create_date"})
