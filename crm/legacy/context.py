@@ -148,7 +148,7 @@ class Context:
         self.staging.saw(f"{table.name}.{name}", found)
 
     def recognised(self, model, key, words) -> dict[str, int]:
-        """``{word: id}`` of the records of ``model`` with ``words`` in the stored key ``key``, planned ones included."""
+        """``{word: id}`` of the records of ``model`` by the stored key ``key``, planned ones included."""
         words = set(words) - {""}
         found = dict(model._base_manager.filter(is_valid=True, **{f"{key}__in": words}).values_list(key, "pk"))
         if not self.write:
