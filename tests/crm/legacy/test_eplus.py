@@ -18,10 +18,10 @@ EVERYTHING = [Customer, Contact, BankAccount, CreditLimit, CustomerLink, Custome
 def customer(n) -> str:
     credit = f'[{{"amount": {n}000.50, "currency": "USD"}}, {{"amount": {n}00, "currency": "EUR"}}]'
     return (
-        f"({n}, 'Foreign Trading {n} GmbH', 'FT{n}', 'EP{n:04d}', 44, 'http://ft{n}.example.com', 'ft{n}@example.com', "
-        f"'Hamburg {n}', '+49 40 55{n:05d}', {n % 4 + 1}, 1, '{credit}', {n % 4}, 1, '电商,进口商', '海运', 'FOB', "
-        f"'FT{n} Invoice', 0.13, '[\"qianli\", \"sunhai\"]', {n % 2}, 'http://old/annex{n}.pdf', 'http://old/p{n}.png', "
-        f"1, {n % 4}, {n}, 'EP{n % 5 + 1:04d}', '[1,2]')"
+        f"({n}, 'Foreign Trading {n} GmbH', 'FT{n}', 'EP{n:04d}', 44, 'http://ft{n}.example.com', "
+        f"'ft{n}@example.com', 'Hamburg {n}', '+49 40 55{n:05d}', {n % 4 + 1}, 1, '{credit}', {n % 4}, 1, '电商,进口商', '海运', 'FOB', "
+        f"'FT{n} Invoice', 0.13, '[\"qianli\", \"sunhai\"]', {n % 2}, 'http://old/annex{n}.pdf', "
+        f"'http://old/p{n}.png', 1, {n % 4}, {n}, 'EP{n % 5 + 1:04d}', '[1,2]')"
     )
 
 
