@@ -19,9 +19,10 @@ def customer(n) -> str:
     credit = f'[{{"amount": {n}000.50, "currency": "USD"}}, {{"amount": {n}00, "currency": "EUR"}}]'
     return (
         f"({n}, 'Foreign Trading {n} GmbH', 'FT{n}', 'EP{n:04d}', 44, 'http://ft{n}.example.com', "
-        f"'ft{n}@example.com', 'Hamburg {n}', '+49 40 55{n:05d}', {n % 4 + 1}, 1, '{credit}', {n % 4}, 1, '电商,进口商', '海运', 'FOB', "
-        f"'FT{n} Invoice', 0.13, '[\"qianli\", \"sunhai\"]', {n % 2}, 'http://old/annex{n}.pdf', "
-        f"'http://old/p{n}.png', 1, {n % 4}, {n}, 'EP{n % 5 + 1:04d}', '[1,2]')"
+        f"'ft{n}@example.com', 'Hamburg {n}', '+49 40 55{n:05d}', "
+        f"{n % 4 + 1}, 1, '{credit}', {n % 4}, 1, "
+        f"'电商,进口商', '海运', 'FOB', 'FT{n} Invoice', 0.13, '[\"qianli\", \"sunhai\"]', {n % 2}, "
+        f"'http://old/annex{n}.pdf', 'http://old/p{n}.png', 1, {n % 4}, {n}, 'EP{n % 5 + 1:04d}', '[1,2]')"
     )
 
 
@@ -49,7 +50,7 @@ INSERT INTO MARK VALUES {", ".join(f"({n}, {n}, 'MADE IN CHINA No. {n}', 5, '202
 # nulls, unknown codes, broken JSON, a code that comes twice in another spelling, orphans
 ODD = f"""
 INSERT INTO CUSTOMER VALUES
- (901, '怪客户', NULL, 'ODD-1', NULL, NULL, '坏邮箱', NULL, NULL, 9, 7, '不是JSON', 9, NULL, '外星人', NULL, NULL,
+ (901, '怪客户', NULL, 'ODD-1', NULL, NULL, '坏邮箱', NULL, NULL, 9, 7, '"不是额度"', 9, NULL, '外星人', NULL, NULL,
   '{"长" * 220}', 700, '1,2', NULL, NULL, NULL, 0, 1, -1, 'NOBODY', '99'),
  (902, '怪客户分公司', '怪', 'odd -1', NULL, NULL, NULL, '柏林', NULL, 1, 0, '{{"amount": 5, "currency": "XXX"}}', 2, 0,
   NULL, NULL, NULL, NULL, 13, NULL, 1, NULL, NULL, 0, NULL, 1, NULL, NULL),
