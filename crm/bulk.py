@@ -108,17 +108,22 @@ class Insertion:
                     changes[name] = [None, sorted(labels[pk] for pk in values[name])]
 
 
-def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="", how="") -> None:
+def update(
+    model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="", how="", keeps_stamps=False
+) -> None:
     """Write full ``rows`` (each with id and the version that was read) over the stored ones.
 
     ``changes`` are their ``{field: [old, new]}``, as previewed and logged; ``how`` tells ``ownership.changing`` what
-    kind of change an owner's is. The caller has locked the rows.
+    kind of change an owner's is; with ``keeps_stamps`` it stays told who changed the records last, and when. The caller
+    has locked the rows.
     """
     if not rows:
         return
     user, now = actor.current().user, timezone.now()
     for row in rows:
         row["lock_version"] += 1
+        if keeps_stamps:
+            continue
         row["updated_at"] = now
         if user is not None:
             row["updated_by_id"] = user.pk

@@ -113,6 +113,10 @@ class Table:
         """After the last row, in a transaction of its own: what follows from all of them."""
 
 
+SPELLINGS = {  # other names of columns in all tables of a system
+    "java-crm": {"create_time": "create_date", "update_time": "update_date"},
+}
+
 _tables: dict[str, dict[str, type[Table]]] = {}
 LABELS = {
     "java-crm": "Java CRM（t_customer 一族）",

@@ -30,7 +30,7 @@ def pool_for(context) -> int:
     return context.called(LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
 
 
-@table("java-crm", "t_sale_chance", order=40, synonyms={"create_time": "create_date"})
+@table("java-crm", "t_sale_chance", order=40)
 class SaleChances(Table):
     """A sale chance is a lead. One of a phone that is known belongs to the lead that has it."""
 
@@ -117,7 +117,7 @@ class JavaOrders(Table):
                     row["deal_status"] = DealStatus.WON
                 rows.append(row)
                 changes.append(change)
-            bulk.update(Customer, rows, changes)
+            bulk.update(Customer, rows, changes, keeps_stamps=True)
 
 
 @table("java-crm", "t_order_details", order=55, money={"sum": "amount"}, is_recognised=False)
@@ -161,7 +161,7 @@ class JavaOrderLines(Table):
                     row["received_amount"] = total
                     receipts.append(_receipt(row))
                 rows.append(row)
-            bulk.update(Order, rows, [{} for _ in rows])
+            bulk.update(Order, rows, [{} for _ in rows], keeps_stamps=True)
             for receipt, number in zip(receipts, numbering.take("payment", len(receipts)), strict=True):
                 receipt["number"] = number
             bulk.insert(PaymentRecord, receipts)
