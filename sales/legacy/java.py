@@ -1,11 +1,13 @@
 """Leads, plans and orders, from the old systems."""
 
+from datetime import time
 from decimal import Decimal
 
 from django.db.models import Max, Sum
 from django.utils import timezone
 
 from crm import bulk, numbering, text
+from crm.legacy import convert
 from crm.legacy.tables import Table, table
 from crm.models import LegacyRecord
 from customers.models import Customer, DealStatus
@@ -23,6 +25,7 @@ from sales.models import (
 )
 
 PIECE = 500
+MIDNIGHT = time()
 
 
 def pool_for(context) -> int:
@@ -82,6 +85,10 @@ class JavaOrders(Table):
         values["status"] = OrderStatus.CONFIRMED
         if "customer" not in values:
             item.refused = f"客户 {item.get('cus_id') or '（空）'} 不存在"
+        placed = convert.moment_or_none(item.get("order_date"))
+        clock = timezone.localtime(placed).time() if placed else MIDNIGHT
+        if clock != MIDNIGHT:
+            values["order_time"] = clock
         if "order_date" not in values and (moment := values.get("created_at")):
             values["order_date"] = timezone.localtime(moment).date()
             item.notes.append("order_date 为空，取录入日期")

@@ -172,6 +172,7 @@ def test_orders_keep_number_lines_and_payment(move):
     order = Order.objects.get(number="DD1")
     assert (order.total_amount, order.received_amount, order.paid_state) == (10600, 10600, "paid")
     assert PaymentRecord.objects.get().amount == 10600
+    assert (str(order.order_date), str(order.order_time)) == ("2014-03-02", "10:20:30")
     assert OrderItem.objects.filter(order=order).count() == 2
     assert order.customer.deal_status == DealStatus.WON and order.customer.last_deal_at is not None
     assert Order.objects.get(number="DD1-2").customer.code == "KH8"
