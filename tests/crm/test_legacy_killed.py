@@ -1,6 +1,7 @@
 """A load whose process is killed goes on where it stood: what is there in the end is what an unkilled one leaves."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from service.models import CustomerLoss, WorkOrder, WorkOrderEntry
 from tests.factories import make
 
 CUSTOMERS, CHUNK = 260, 100
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT")
 DEATHS = [  # what has just been done when the process dies, for the so-and-so-many-th time
     ("crm.legacy.load.Loader", "load", 3),
     ("crm.legacy.staging.Staging", "settle", 2),
@@ -115,12 +117,19 @@ def left(load) -> dict:
         for model, fields in ours.items()
     }
     logged = BusinessLog.objects.filter(created_at__gte=load.created_at)
-    rows["changes"] = sorted(repr(without_ids(changes)) for changes in logged.values_list("changes", flat=True))
+    since = load.created_at.isoformat()[:10]
+    rows["changes"] = sorted(repr(lasting(changes, since)) for changes in logged.values_list("changes", flat=True))
     return rows | {"report": load.report, "state": load.state}
 
 
-def without_ids(changes) -> dict:
-    return {name: [None if type(value) is int else value for value in pair] for name, pair in changes.items()}
+def lasting(changes, since) -> dict:
+    """``changes`` without ids and without moments of the load or after it."""
+
+    def kept(value):
+        is_moment = isinstance(value, str) and MOMENT.match(value) and value >= since
+        return None if type(value) is int or is_moment else value
+
+    return {name: [kept(value) for value in pair] for name, pair in changes.items()}
 
 
 @pytest.mark.mysql
