@@ -8,7 +8,7 @@ A row is ``{attname: value}``; values may be given as the business log keeps the
 """
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import cache
 
 from django.db import connection, models, transaction
@@ -108,17 +108,22 @@ class Insertion:
                     changes[name] = [None, sorted(labels[pk] for pk in values[name])]
 
 
-def update(model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="", how="") -> None:
+def update(
+    model, rows, changes, *, m2m=None, operation=Operation.UPDATE, remark="", how="", keeps_stamps=False
+) -> None:
     """Write full ``rows`` (each with id and the version that was read) over the stored ones.
 
     ``changes`` are their ``{field: [old, new]}``, as previewed and logged; ``how`` tells ``ownership.changing`` what
-    kind of change an owner's is. The caller has locked the rows.
+    kind of change an owner's is; with ``keeps_stamps`` it stays told who changed the records last, and when. The caller
+    has locked the rows.
     """
     if not rows:
         return
     user, now = actor.current().user, timezone.now()
     for row in rows:
         row["lock_version"] += 1
+        if keeps_stamps:
+            continue
         row["updated_at"] = now
         if user is not None:
             row["updated_by_id"] = user.pk
@@ -336,8 +341,8 @@ def _converter(field):
         return field.get_prep_value  # a field of our own, which knows
     if isinstance(field, models.DateTimeField):
         return cache(lambda value: ops.adapt_datetimefield_value(_moment(value)))
-    if isinstance(field, models.DateField):
-        return lambda value: value.isoformat() if isinstance(value, date) else value
+    if isinstance(field, models.DateField | models.TimeField):
+        return lambda value: value.isoformat() if isinstance(value, date | time) else value
     if isinstance(field, models.DecimalField) and connection.vendor == "mysql":
         return str
     if isinstance(field, models.DecimalField):

@@ -112,6 +112,19 @@ def add_collaborator(obj, user, *, by, level="change") -> None:
         )
 
 
+def grant_collaborators(model, pairs) -> None:
+    """Let people edit records that were just written set-wise, ``[(id, user id)]``; none of them its owner."""
+    ids = permission_ids(model)
+    grants = policy_for(model).grants
+    grants.objects.bulk_create(
+        [
+            grants(user_id=user, permission_id=ids[action], content_object_id=pk)
+            for pk, user in pairs
+            for action in _LEVEL_ACTIONS["change"]
+        ]
+    )
+
+
 def revoke(obj, user, *, by) -> None:
     """Take a collaborator's rights to ``obj`` away; the owner's go only by a new owner. Raises PermissionDenied."""
     policy = policy_for(type(obj))

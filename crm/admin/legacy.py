@@ -28,7 +28,11 @@ class MoveForm(forms.Form):
         widget=UnfoldAdminFileFieldWidget,
         help_text=".sql 或 .sql.gz，Navicat、SQLyog、mysqldump 导出的都可以，UTF-8 或 GBK。",
     )
-    host = field(forms.CharField, "或旧数据库地址", help_text="例如 192.168.1.5:3306/crm；只读取，不会改动旧库。")
+    host = field(
+        forms.CharField,
+        "或旧数据库地址",
+        help_text="例如 192.168.1.5:3306/crm，几个库用空格隔开；只读取，不会改动旧库。",
+    )
     user = field(forms.CharField, "数据库账号", help_text="只要有读取权限。")
     password = forms.CharField(label="数据库密码", required=False, widget=UnfoldAdminPasswordWidget)
 
@@ -39,7 +43,7 @@ class MoveForm(forms.Form):
             raise forms.ValidationError("请上传转储文件，或填写旧数据库地址：二者选一。")
         if file and file.size > MAX_BYTES:
             raise forms.ValidationError({"file": "文件超过 2 GB，请在服务器上用 manage.py load_legacy 迁入。"})
-        if host and "/" not in host:
+        if host and not all("/" in each for each in host.split()):
             raise forms.ValidationError({"host": "地址里要有数据库名，例如 192.168.1.5:3306/crm。"})
         return given
 
@@ -47,8 +51,9 @@ class MoveForm(forms.Form):
         """What to read, and its name for people."""
         given = self.cleaned_data
         if given.get("host"):
-            url = sources.address(given["host"], given.get("user", ""), given.get("password", ""))
-            return url, sources.shown(url)
+            login = given.get("user", ""), given.get("password", "")
+            urls = "\n".join(sources.address(host, *login) for host in given["host"].split())
+            return urls, sources.shown(urls)
         target = moves.folder() / f"{uuid4().hex}.sql"
         with target.open("wb") as kept:
             for block in given["file"].chunks():

@@ -98,6 +98,24 @@ class Context:
         item.save()
         return item.pk
 
+    # --- Small lists -------------------------------------------------------------------------------------------------
+
+    def called(self, model, name, **values) -> int:
+        """The record of ``model`` called ``name``, made with ``values`` where there is none yet."""
+        key = model, text.fold(name)
+        if key not in self.found:
+            pairs = model._base_manager.order_by("is_valid", "-pk").values_list("pk", "name")
+            self.found |= {(model, text.fold(each)): pk for pk, each in pairs}
+        if key not in self.found:
+            self.found[key] = PLANNED
+            if self.write:
+                record = model(name=name, remark=f"从 {self.system} 迁入", **values)
+                record.save()
+                self.found[key] = record.pk
+            label = str(model._meta.verbose_name)
+            self.made[label] = self.made.get(label, 0) + 1
+        return self.found[key]
+
     # --- Records of other tables -------------------------------------------------------------------------------------
 
     def targets(self, table, keys) -> dict[str, int]:
@@ -128,6 +146,15 @@ class Context:
         for value, pk in pairs:
             found.setdefault(field.normalize(value)[: field.max_length], pk)
         self.staging.saw(f"{table.name}.{name}", found)
+
+    def recognised(self, model, key, words) -> dict[str, int]:
+        """``{word: id}`` of the records of ``model`` by the stored key ``key``, planned ones included."""
+        words = set(words) - {""}
+        found = dict(model._base_manager.filter(is_valid=True, **{f"{key}__in": words}).values_list(key, "pk"))
+        if not self.write:
+            seen = {repr((key, word)): word for word in words - set(found)}
+            found |= {seen[each]: pk for each, pk in self.staging.seen(f"{model._meta.label}.word", seen).items()}
+        return found
 
     @staticmethod
     def type_of(model):

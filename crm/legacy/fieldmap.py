@@ -12,8 +12,9 @@ CODE = re.compile(r"([^\s;，；（）]+)=([^\s;，；（）]+)")
 
 
 def plain(name) -> str:
-    """``cus_manager``, ``cusManager`` and ``CUS_MANAGER`` are one name."""
-    return name.replace("_", "").lower()
+    """``cus_manager``, ``cusManager`` and ``CUS_MANAGER`` are one name; so is ``(cusManager)``, which the map says of a
+    column that the source describes without naming it."""
+    return name.strip("()").replace("_", "").lower()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from crm import actor, audit, bulk, text
 from crm.excel import resource as resources
 from crm.legacy import convert, fieldmap
 from crm.legacy.context import Context
-from crm.legacy.tables import Item, Table, table_named, table_of_model, tables_of
+from crm.legacy.tables import SPELLINGS, Item, Table, table_named, table_of_model, tables_of
 from crm.models import LegacyRecord, Stamped, User
 
 CHUNK = 500
@@ -31,16 +31,17 @@ class Loader:
         self.columns = fieldmap.columns(table.system, table.name)
         self.resource = _resource(self.model)
         self.named = _names_of(table)
+        spellings = SPELLINGS.get(table.system, {}) | table.synonyms
+        self.synonyms = {fieldmap.plain(old): fieldmap.plain(new) for old, new in spellings.items()}
         self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def items(self, rows) -> list[Item]:
-        synonyms = {fieldmap.plain(old): fieldmap.plain(new) for old, new in self.table.synonyms.items()}
         found = []
         for number, row in rows:
             raw = {fieldmap.plain(name): value for name, value in row.items()}
-            raw = {synonyms.get(name, name): value for name, value in raw.items()}
+            raw = {self._known_as(name, raw): value for name, value in raw.items()}
             found.append(Item(number, self._key(number, raw), raw))
         linked = self._linked(found)
         self.table.prepare(found, self.context)
@@ -57,6 +58,11 @@ class Loader:
                 self._require(item)
         self.table.judge(found, self.context)
         return found
+
+    def _known_as(self, name, raw):
+        """The name in the field map of what a dump in the wild calls ``name``, unless the row has that one as well."""
+        known = self.synonyms.get(name, name)
+        return name if name in self.columns or known in raw else known
 
     def key_of(self, number, row) -> str:
         """The old key of a staged row, or where it stands in a table that has none."""
@@ -135,8 +141,8 @@ class Loader:
         """The id that a foreign key of ours gets from ``raw``."""
         field, raw = column.field, text.clean_text(raw)
         if convert.is_dictionary(field):
-            if column.codes and raw.isdigit() and raw not in column.codes:
-                return None
+            if raw.isdigit() and raw not in column.codes:
+                return self.context.known_item(field.type, raw)
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
             return found
@@ -549,7 +555,7 @@ def _old_sums(context, table, name, column, field):
             if convert.is_blank(raw):
                 continue
             try:
-                value = convert.value_of(field, raw, {})
+                value = table.worth(column, raw, field)
             except convert.Unreadable:
                 unreadable += 1
                 continue

@@ -29,8 +29,10 @@ class MoveRefused(ValueError):
 
 
 def folder() -> Path:
+    """Where staged rows wait: nobody else on the machine may read them, there are keys among them."""
     path = settings.FILES_DIR / "legacy"
     path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o700)
     return path
 
 

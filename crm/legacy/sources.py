@@ -19,7 +19,9 @@ def address(host, user, password) -> str:
 
 
 def shown(source) -> str:
-    """``source`` without its password, for pages and logs."""
+    """``source``, of one or several lines, without passwords, for pages and logs."""
+    if len(lines := str(source).splitlines()) > 1:
+        return "、".join(map(shown, lines))
     if not str(source).startswith("mysql://"):
         return Path(source).name
     parts = urlsplit(source)
@@ -29,8 +31,12 @@ def shown(source) -> str:
 def fill(staging: Staging, source, tables=None, *, beat=lambda rows: None) -> int:
     """Read ``source`` into ``staging``; gives the number of rows. ``tables`` limits a database to those names.
 
+    Several sources, one a line, are read one after the other.
+
     ``beat(rows so far)`` is called now and then. Raises SourceError.
     """
+    if len(lines := str(source).splitlines()) > 1:
+        return sum(fill(staging, line, tables, beat=beat) for line in lines)
     try:
         if str(source).startswith("mysql://"):
             return _from_database(staging, source, tables, beat)

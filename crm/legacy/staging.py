@@ -4,6 +4,8 @@ import json
 import sqlite3
 from collections.abc import Iterator
 
+from crm.legacy.fieldmap import plain
+
 SECRETS = {"password", "userpwd", "pwd", "userpassword", "salt", "loginpwd"}
 
 
@@ -103,6 +105,23 @@ class Staging:
         cursor = self.db.execute(query, (after, size))
         names = [part[0] for part in cursor.description]
         return [(row[0], dict(zip(names[1:], row[1:], strict=True))) for row in cursor]
+
+    def find(self, table, column, words) -> Iterator[dict]:
+        """``{plain name: text}`` of the rows whose ``column`` is one of ``words``; names however they are spelt."""
+        name = next((each for each in self.tables() if each.lower() == table), None)
+        names = {plain(each): each for each in self.columns(name) or ()} if name else {}
+        if plain(column) not in names:
+            return
+        target = quoted(names[plain(column)])
+        self.db.execute(f"CREATE INDEX IF NOT EXISTS {quoted(f'_{name}_{column}')} ON {quoted(name)} ({target})")
+        words = sorted(words)
+        for start in range(0, len(words), 500):
+            part = words[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            cursor = self.db.execute(f"SELECT * FROM {quoted(name)} WHERE {target} IN ({marks})", part)  # noqa: S608
+            found = [plain(each[0]) for each in cursor.description]
+            for row in cursor:
+                yield dict(zip(found, row, strict=True))
 
     # --- What became of them -----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ An app declares its tables in ``<app>/legacy.py``::
 from dataclasses import dataclass, field
 
 from crm import bulk
-from crm.legacy import fieldmap
+from crm.legacy import convert, fieldmap
 
 
 @dataclass
@@ -19,7 +19,8 @@ class Item:
     """One old row on its way: ``values`` by field of the main model, ``parts`` by further model.
 
     ``refused`` says why it cannot go in; ``notes`` what of it could not be taken as it was; ``target`` is the record
-    that it means, where the table itself recognises it. ``many`` are the ids of many-to-many fields.
+    that it means, where the table itself recognises it. ``many`` are the ids of many-to-many fields,
+    ``others`` those of its collaborators, ``limits`` credit by currency.
     """
 
     number: int
@@ -28,6 +29,8 @@ class Item:
     values: dict = field(default_factory=dict)
     parts: dict = field(default_factory=dict)
     many: dict[str, list[int]] = field(default_factory=dict)
+    others: list[int] = field(default_factory=list)
+    limits: dict = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: str = ""
     target: int | None = None
@@ -102,9 +105,17 @@ class Table:
         """What follows from all rows for some records of ``closes`` (default: this table), each piece in a transaction
         of its own. Done again, it changes nothing."""
 
+    def worth(self, column, raw, money):
+        """How much money ``raw`` in ``column`` is, as the field ``money`` keeps it. Raises Unreadable."""
+        return convert.value_of(money, raw, {})
+
     def finish(self, context) -> None:
         """After the last row, in a transaction of its own: what follows from all of them."""
 
+
+SPELLINGS = {  # other names of columns in all tables of a system
+    "java-crm": {"create_time": "create_date", "update_time": "update_date"},
+}
 
 _tables: dict[str, dict[str, type[Table]]] = {}
 LABELS = {

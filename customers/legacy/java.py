@@ -27,7 +27,7 @@ class JavaCustomers(Table):
                 item.notes += [f"{name}：{value}" for name, value in item.parts.pop(model).items()]
 
 
-@table("java-crm", "t_customer_linkman", order=30, synonyms={"create_date": "ceate_date"})
+@table("java-crm", "t_customer_linkman", order=30, synonyms={"create_date": "ceate_date", "create_time": "ceate_date"})
 class JavaLinkmen(Table):
     model = Contact
     required = ("customer", "name")

@@ -12,7 +12,7 @@ from crm.legacy import convert
 from crm.legacy.tables import Table, table, table_named
 from crm.models import LegacyRecord
 from customers.models import Customer, Tag
-from sales.legacy.java import one_for, pool_for
+from sales.legacy.java import pool_for
 from sales.models import (
     CampaignStatus,
     Contract,
@@ -153,7 +153,7 @@ class FastapiProducts(Table):
 
     def adjust(self, item, context):
         if "category" not in item.values:
-            item.values["category"] = one_for(context, ProductCategory, "未分类")
+            item.values["category"] = context.called(ProductCategory, "未分类")
 
 
 # --- Opportunities ---------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class FastapiOpportunities(Table):
         name = text.clean_text(item.get("stage"))
         if len(name) > 50:
             item.notes.append("stage：超过 50 个字，已截断，原文保留在旧值里")
-        values["stage"] = one_for(context, OpportunityStage, name[:50] or "未分阶段", probability=0, sort=900)
+        values["stage"] = context.called(OpportunityStage, name[:50] or "未分阶段", probability=0, sort=900)
         values["stage_since"] = values.get("created_at") or timezone.now()
         if values.get("status", OpportunityStatus.OPEN) != OpportunityStatus.OPEN:
             values["closed_at"] = changed_at(item, timezone.now())
@@ -615,4 +615,4 @@ class FastapiCampaigns(Table):
         counts = [item.get(column) or "0" for column in ("total_count", "success_count", "fail_count")]
         values["remark"] = "旧系统统计：发送 {} 条，成功 {} 条，失败 {} 条".format(*counts)
         names = filter(None, re.split(r"[,，、;；]", text.clean_text(item.get("target_tag"))))
-        item.many["tags"] = sorted({one_for(context, Tag, name.strip()[:50]) for name in names if name.strip()})
+        item.many["tags"] = sorted({context.called(Tag, name.strip()[:50]) for name in names if name.strip()})

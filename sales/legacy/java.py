@@ -1,12 +1,13 @@
 """Leads, plans and orders, from the old systems."""
 
+from datetime import time
 from decimal import Decimal
 
 from django.db.models import Max, Sum
 from django.utils import timezone
 
 from crm import bulk, numbering, text
-from crm.legacy.context import PLANNED
+from crm.legacy import convert
 from crm.legacy.tables import Table, table
 from crm.models import LegacyRecord
 from customers.models import Customer, DealStatus
@@ -24,31 +25,15 @@ from sales.models import (
 )
 
 PIECE = 500
-
-
-def one_for(context, model, name, **values) -> int:
-    """The record of ``model`` called ``name``, made where there is none yet."""
-    key = model, text.fold(name)
-    if key not in context.found:
-        pairs = model._base_manager.order_by("is_valid", "-pk").values_list("pk", "name")
-        context.found |= {(model, text.fold(each)): pk for pk, each in pairs}
-    if key not in context.found:
-        context.found[key] = PLANNED
-        if context.write:
-            record = model(name=name, remark=f"从 {context.system} 迁入", **values)
-            record.save()
-            context.found[key] = record.pk
-        label = str(model._meta.verbose_name)
-        context.made[label] = context.made.get(label, 0) + 1
-    return context.found[key]
+MIDNIGHT = time()
 
 
 def pool_for(context) -> int:
     """Where leads without a pool of their own wait."""
-    return one_for(context, LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
+    return context.called(LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
 
 
-@table("java-crm", "t_sale_chance", order=40, synonyms={"create_time": "create_date"})
+@table("java-crm", "t_sale_chance", order=40)
 class SaleChances(Table):
     """A sale chance is a lead. One of a phone that is known belongs to the lead that has it."""
 
@@ -100,6 +85,10 @@ class JavaOrders(Table):
         values["status"] = OrderStatus.CONFIRMED
         if "customer" not in values:
             item.refused = f"客户 {item.get('cus_id') or '（空）'} 不存在"
+        placed = convert.moment_or_none(item.get("order_date"))
+        clock = timezone.localtime(placed).time() if placed else MIDNIGHT
+        if clock != MIDNIGHT:
+            values["order_time"] = clock
         if "order_date" not in values and (moment := values.get("created_at")):
             values["order_date"] = timezone.localtime(moment).date()
             item.notes.append("order_date 为空，取录入日期")
@@ -135,7 +124,7 @@ class JavaOrders(Table):
                     row["deal_status"] = DealStatus.WON
                 rows.append(row)
                 changes.append(change)
-            bulk.update(Customer, rows, changes)
+            bulk.update(Customer, rows, changes, keeps_stamps=True)
 
 
 @table("java-crm", "t_order_details", order=55, money={"sum": "amount"}, is_recognised=False)
@@ -179,7 +168,7 @@ class JavaOrderLines(Table):
                     row["received_amount"] = total
                     receipts.append(_receipt(row))
                 rows.append(row)
-            bulk.update(Order, rows, [{} for _ in rows])
+            bulk.update(Order, rows, [{} for _ in rows], keeps_stamps=True)
             for receipt, number in zip(receipts, numbering.take("payment", len(receipts)), strict=True):
                 receipt["number"] = number
             bulk.insert(PaymentRecord, receipts)

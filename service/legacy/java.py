@@ -30,7 +30,6 @@ TYPES = "服务类型"
     order=60,
     aliases=("t_customer_service",),
     links={"customer": "t_customer.name"},
-    synonyms={"create_time": "create_date"},
     handled=("serve_type",),
     required=("customer",),
     is_recognised=False,
@@ -163,7 +162,6 @@ def _words_of(context, name) -> dict[str, str]:
     "t_customer_loss",
     order=65,
     links={"cus_no": "t_customer.code"},
-    synonyms={"create_time": "create_date"},
     required=("customer",),
     by="customer",
     blends=True,
@@ -213,7 +211,9 @@ class JavaLosses(Table):
             after = bulk.states(CustomerLoss, [row])[0]
             changes = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
             if changes:
-                bulk.update(CustomerLoss, [row], [changes], remark="同一客户的流失记录按时间先后合并")
+                bulk.update(
+                    CustomerLoss, [row], [changes], remark="同一客户的流失记录按时间先后合并", keeps_stamps=True
+                )
 
 
 def _when(item):
@@ -247,7 +247,6 @@ def _day(value):
     "java-crm",
     "t_customer_reprieve",
     order=70,
-    synonyms={"create_time": "create_date"},
     required=("loss", "content"),
     is_recognised=False,
 )

@@ -1,14 +1,17 @@
 """Moving in from an old system: what a dump says, what becomes of every row, and that nothing is doubled or lost."""
 
 import gzip
+from collections import Counter
 from pathlib import Path
 
+import openpyxl
 import pytest
 
+from crm import files, jobs
 from crm.admin import old_values
-from crm.legacy import dumps, sources
+from crm.legacy import dumps, moves, sources
 from crm.legacy.staging import Staging
-from crm.models import BusinessLog, LegacyRecord, User
+from crm.models import BusinessLog, LegacyLoad, LegacyRecord, User
 from customers.models import BankAccount, Contact, Customer, DealStatus
 from sales.models import DevelopmentPlan, Lead, LeadStatus, Order, OrderItem, PaymentRecord
 from tests.factories import make
@@ -169,6 +172,7 @@ def test_orders_keep_number_lines_and_payment(move):
     order = Order.objects.get(number="DD1")
     assert (order.total_amount, order.received_amount, order.paid_state) == (10600, 10600, "paid")
     assert PaymentRecord.objects.get().amount == 10600
+    assert (str(order.order_date), str(order.order_time)) == ("2014-03-02", "10:20:30")
     assert OrderItem.objects.filter(order=order).count() == 2
     assert order.customer.deal_status == DealStatus.WON and order.customer.last_deal_at is not None
     assert Order.objects.get(number="DD1-2").customer.code == "KH8"
@@ -253,7 +257,34 @@ def test_the_last_change_is_the_old_one_and_nobody_is_named_for_it(move):
     move(
         "CREATE TABLE `t_customer` (`id` int, `khno` varchar(20), `name` varchar(20), `update_date` datetime);"
         "INSERT INTO `t_customer` VALUES (1,'KH1','甲','2019-05-06 07:08:09'),(2,'KH2','乙',NULL);"
+        "CREATE TABLE `t_customer_order` (`id` int, `cusId` int, `orderNo` varchar(40), `orderDate` datetime);"
+        "INSERT INTO `t_customer_order` VALUES (1,1,'DD1','2014-03-02 10:20:30');"
     )
     first, second = Customer.objects.order_by("code")
     assert (first.updated_at.isoformat(), first.updated_by) == ("2019-05-05T23:08:09+00:00", None)
-    assert second.updated_at.year >= 2025 and second.lock_version == first.lock_version == 1
+    assert (first.deal_status, first.lock_version) == (DealStatus.WON, 2)
+    assert second.updated_at.year >= 2025 and second.lock_version == 1
+
+
+# --- The workbook of details -----------------------------------------------------------------------------------------
+
+
+def test_the_workbook_names_every_row_of_which_there_is_something_to_say(db, tmp_path):
+    admin = make(User, is_superuser=True)
+    (tmp_path / "dump.sql").write_text(DUMP, encoding="utf-8")
+    load = moves.begin(tmp_path / "dump.sql", by=admin, system="java-crm")
+    jobs.execute(load.job_id)
+    load = moves.confirm(LegacyLoad.objects.get(pk=load.pk), by=admin)
+    jobs.execute(load.job_id)
+    load.refresh_from_db()
+    with files.path_of(load.workbook).open("rb") as file:
+        sheet = openpyxl.load_workbook(file).active
+    head, *rows = sheet.iter_rows(values_only=True)
+    assert head == ("表", "行", "旧主键", "结果", "说明")
+    assert ("t_cus_dev_plan", "2", "2", "未迁入", "销售机会 99 不存在") in rows
+    told = {
+        (table["table"], why["outcome"], why["reason"]): why["rows"]
+        for table in load.report["tables"]
+        for why in table["reasons"]
+    }
+    assert Counter((table, outcome, reason) for table, _, _, outcome, reason in rows) == told

@@ -11,7 +11,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("system", choices=[*tables.systems()], help="旧系统")
-        parser.add_argument("source", help="mysql:// 地址、.sql 或 .sql.gz 转储文件，或放着这些文件的目录")
+        parser.add_argument(
+            "source", nargs="+", help="mysql:// 地址、.sql 或 .sql.gz 转储文件，或放着这些文件的目录；可以有几个"
+        )
         parser.add_argument("--user", required=True, help="以谁的名义迁入（账号）")
         parser.add_argument("--apply", action="store_true", help="试运行之后写入")
 
@@ -19,6 +21,7 @@ class Command(BaseCommand):
         person = get_user_model().objects.filter(username=user, is_active=True).first()
         if person is None:
             raise CommandError(f"没有启用的账号“{user}”。")
+        source = "\n".join(source)
         load = moves.begin(source, by=person, system=system, name=sources.shown(source))
         self._finish(load, "试运行")
         if apply:
