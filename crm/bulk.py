@@ -8,7 +8,7 @@ A row is ``{attname: value}``; values may be given as the business log keeps the
 """
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import cache
 
 from django.db import connection, models, transaction
@@ -338,6 +338,8 @@ def _converter(field):
         return cache(lambda value: ops.adapt_datetimefield_value(_moment(value)))
     if isinstance(field, models.DateField):
         return lambda value: value.isoformat() if isinstance(value, date) else value
+    if isinstance(field, models.TimeField):
+        return lambda value: value.isoformat() if isinstance(value, time) else value
     if isinstance(field, models.DecimalField) and connection.vendor == "mysql":
         return str
     if isinstance(field, models.DecimalField):
