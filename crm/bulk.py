@@ -338,6 +338,8 @@ def _converter(field):
         return cache(lambda value: ops.adapt_datetimefield_value(_moment(value)))
     if isinstance(field, models.DateField):
         return lambda value: value.isoformat() if isinstance(value, date) else value
+    if isinstance(field, models.TimeField):
+        return ops.adapt_timefield_value
     if isinstance(field, models.DecimalField) and connection.vendor == "mysql":
         return str
     if isinstance(field, models.DecimalField):
