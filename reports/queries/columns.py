@@ -12,6 +12,7 @@ from django.db.models import (
     F,
     Func,
     IntegerField,
+    Min,
     OuterRef,
     Q,
     Subquery,
@@ -45,6 +46,22 @@ def in_cny(amount, currency: str, day: str):
 
 
 PARTS = {"天": ("DAY", 86_400_000_000), "小时": ("HOUR", 3_600_000_000)}  # what databases call it, microseconds
+
+
+def without_rate(currency: str, day: str) -> Q:
+    """What makes a row one that ``in_cny`` cannot value: foreign, and no rate of its currency begins by its day.
+
+    Asked by the first day of each currency, not by looking for the rate again: that would double what sums cost.
+    """
+    first = dict(ExchangeRate.objects.valid().order_by().values_list("currency").annotate(first=Min("valid_from")))
+    lacking = ~Q(**{f"{currency}__in": [Currency.CNY, *first]})
+    for code, begins in first.items():
+        if day != TODAY:
+            before = Q(**{f"{day}__lt": begins}) | Q(**{f"{day}__isnull": True})
+            lacking |= Q(**{currency: code}) & before
+        elif begins > timezone.localdate():
+            lacking |= Q(**{currency: code})
+    return lacking
 
 
 class Elapsed(Func):
@@ -114,7 +131,7 @@ class Money(Column):
         return {f"{self.name}_cny": in_cny(self.amount or source.amount, source.currency, source.day or source.date)}
 
     def aggregates(self, source):
-        unrated = self.where & Q(**{f"{self.name}_cny__isnull": True})
+        unrated = self.where & without_rate(source.currency, source.day or source.date)
         only = {"filter": self.where} if self.where else {}
         return {
             self.name: Sum(f"{self.name}_cny", **only),

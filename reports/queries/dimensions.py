@@ -161,6 +161,13 @@ class InTime(Steps):
 
     in_time = True
 
+    def key(self, name, source, filters):
+        """The rows are those of the period, and its steps follow each other: their ends tell them apart."""
+        moment = source.is_moment(source.date)
+        ends = [step.until(source.date, moment=moment) for step in filters.period.steps()]
+        cases = [When(**end, then=Value(number)) for number, end in enumerate(ends)]
+        return Case(*cases, default=None, output_field=IntegerField())
+
 
 def _steps_in_time(source, filters):
     moment = source.is_moment(source.date)

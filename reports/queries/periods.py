@@ -53,8 +53,12 @@ class Period:
     def condition(self, path, *, moment) -> dict:
         """What makes ``path`` fall within the period: a moment by midnights, so that an index serves."""
         if not moment:
-            return {f"{path}__gte": self.first, f"{path}__lte": self.last}
-        return {f"{path}__gte": midnight(self.first), f"{path}__lt": midnight(self.last + timedelta(days=1))}
+            return {f"{path}__gte": self.first, **self.until(path, moment=False)}
+        return {f"{path}__gte": midnight(self.first), **self.until(path, moment=True)}
+
+    def until(self, path, *, moment) -> dict:
+        """What makes ``path`` fall within the period or before it."""
+        return {f"{path}__lt": midnight(self.last + timedelta(days=1))} if moment else {f"{path}__lte": self.last}
 
 
 def midnight(day) -> datetime:

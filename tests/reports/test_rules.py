@@ -6,10 +6,12 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
-from crm.models import Department, ExchangeRate
+from crm.models import BusinessLog, Department, ExchangeRate, Operation
 from customers.models import Customer, CustomerCategory, OwnershipPeriod, StagePeriod
+from customers.tracking.models import Trace
 from reports.models import SalesTarget
 from reports.queries import REPORTS
 from reports.queries.columns import percent, quantile
@@ -19,6 +21,7 @@ from reports.queries.periods import Period, preset
 from sales.models import (
     Contract,
     Lead,
+    MarketingActivity,
     Opportunity,
     OpportunityStage,
     OpportunityStagePeriod,
@@ -26,6 +29,7 @@ from sales.models import (
     PaymentPlan,
     PaymentRecord,
 )
+from service.models import CustomerLoss, RetentionMeasure, WorkOrder
 from tests.factories import make
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -223,3 +227,87 @@ def test_leads_have_no_customer_to_be_narrowed_by(boss):
     lead = make(Lead)
     assert numbers("leads", boss, by="pool").total["leads"] == 1
     assert numbers("leads", boss, by="pool", level=str(lead.source_id)).columns == []
+
+
+def at(day, hour=10):
+    return datetime(2026, 3, day, hour, tzinfo=SHANGHAI)
+
+
+def test_service_judges_what_is_due_and_measures_in_hours(boss):
+    """In time, late, and not done though the target has passed; what is not due yet is not judged."""
+    future = timezone.now() + timedelta(days=9)
+    done = {"status": "solved", "created_at": at(2), "response_due": at(3), "resolution_due": at(5)}
+    make(WorkOrder, **done, responded_at=at(2, 14), solved_at=at(4), satisfaction=5)
+    make(WorkOrder, **done, responded_at=at(4), solved_at=at(6), satisfaction=2)
+    make(WorkOrder, status="created", created_at=at(2), response_due=at(3), resolution_due=future)
+    make(WorkOrder, status="created", created_at=at(2), response_due=None, resolution_due=None)
+    total = numbers("service", boss, **MARCH).total
+    assert (total["orders"], total["unsolved"], total["responded"], total["response_late"]) == (4, 2, 1, 2)
+    assert total["response_rate"] == Decimal("33.3")
+    assert (total["solved"], total["solution_late"], total["solution_rate"]) == (1, 1, 50)
+    assert (total["response"], total["solution_p90"]) == (4, 96)
+    assert (total["rated"], total["satisfied"], total["satisfaction_rate"]) == (2, 1, 50)
+
+
+def test_churn_compares_the_cases_with_and_without_measures(boss):
+    back = {"warned_on": date(2026, 3, 2), "status": "recovered", "recovered_on": date(2026, 3, 12)}
+    make(RetentionMeasure, loss=make(CustomerLoss, **back), date=date(2026, 3, 5))
+    gone = {"status": "lost", "confirmed_on": date(2026, 4, 1)}
+    make(CustomerLoss, warned_on=date(2026, 3, 2), **gone)
+    make(CustomerLoss, warned_on=date(2026, 2, 2), **gone)
+    make(RetentionMeasure, loss=make(CustomerLoss, **back), date=date(2026, 3, 6), is_valid=False)
+    found = numbers("churn", boss, by="measures", **MARCH)
+    assert [(row.label, row["warned"], row["rate"]) for row in found.rows] == [
+        ("采取过措施", 1, 100),
+        ("没有采取措施", 2, 50),
+    ]
+    by_month = numbers("churn", boss, by="time", **SPRING)
+    assert [(row["warned"], row["lost"], row["recovered"]) for row in by_month.rows] == [
+        (3, 0, 2),
+        (0, 2, 0),
+        (0, 0, 0),
+    ]
+    assert by_month.total["days"] == 10
+
+
+def test_an_activity_is_held_against_what_it_cost(boss):
+    """Whatever came of it, whenever; won amounts at the rate of the day of winning, costs at that of the beginning."""
+    make(ExchangeRate, currency="USD", valid_from=date(2026, 1, 1), rate="7")
+    make(ExchangeRate, currency="USD", valid_from=date(2026, 4, 1), rate="8")
+    fair = make(MarketingActivity, start_time=at(2), end_time=at(4), currency="USD", budget="200", actual_cost="100")
+    make(MarketingActivity, start_time=at(3), end_time=at(4), budget=None, actual_cost=None)
+    for _ in range(4):
+        make(Lead, activity=fair, created_at=at(20))
+    won = {"activity": fair, "estimated_amount": "350", "currency": "USD"}
+    make(Opportunity, **won, status="won", closed_at=datetime(2026, 4, 2, tzinfo=SHANGHAI))
+    make(Opportunity, **won, status="open")
+    found = numbers("marketing", boss, **MARCH)
+    total = found.total
+    assert (total["activities"], total["budgeted"], total["cost"], found.unrated) == (2, 1400, 700, 0)
+    assert (total["leads"], total["lead_cost"], total["opportunities"], total["won"]) == (4, 175, 2, 1)
+    assert (total["won_amount"], total["roi"]) == (2800, 300)
+    assert found.rows[-1]["roi"] is None
+
+
+def test_leads_are_told_apart_by_the_activity_that_brought_them(boss):
+    fair = make(MarketingActivity, name="春季展会")
+    for activity in (fair, fair, None):
+        make(Lead, activity=activity, created_at=at(9))
+    found = numbers("leads", boss, by="activity", **MARCH)
+    assert {row.label: row["leads"] for row in found.rows} == {"春季展会": 2, "（不是活动带来）": 1}
+
+
+def test_traces_of_many_customers_at_once_belong_to_none(boss):
+    """They are among the others when customers are ranked, however few customers there are."""
+    customer = make(Customer)
+    for about in (customer, customer, None):
+        make(Trace, customer=about, actor=boss, operated_at=at(5))
+    found = numbers("tracking", boss, by="customer", **MARCH)
+    assert [(row.label, row["traces"]) for row in found.rows] == [(str(customer), 2), ("其他客户", 1)]
+
+
+def test_whoever_opens_the_report_of_traces_is_logged(boss, browse):
+    browse(boss).get(reverse("admin:report", args=["tracking"]))
+    browse(boss).get(reverse("admin:report", args=["composition"]))
+    notes = BusinessLog.objects.filter(user=boss, operation=Operation.REVEAL).values_list("remark", flat=True)
+    assert [note for note in notes if "操作跟踪" in note] and not [note for note in notes if "客户构成" in note]
