@@ -25,6 +25,7 @@ def parts(largest):
     yield "churn", [str(largest)], False
     yield "reports", sizes, False
     yield "legacy", sizes, False
+    yield "traces", sizes[:1] + sizes[1:][-1:], False
 
 
 def main(largest):

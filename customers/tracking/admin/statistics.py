@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, time, timedelta
 
+from django.db.models import Sum
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -38,13 +39,14 @@ def page(model_admin, request):
     today = timezone.localdate()
     days = [today - timedelta(days=back) for back in range(int(period) - 1, -1, -1)]
     by_day, by_hour, by_kind, by_person = dict.fromkeys(days, 0), [0] * 24, {}, {}
-    for hour, actor, kind, count in counts_for(request.user, days).values_list("hour", "actor_id", "kind", "count"):
+    counts = counts_for(request.user, days)
+    for hour, count in counts.values_list("hour").annotate(Sum("count")):
         local = timezone.localtime(hour)
         by_day[local.date()] += count
         by_hour[local.hour] += count
+    for actor, kind, count in counts.values_list("actor_id", "kind").annotate(Sum("count")):
         by_kind[kind] = by_kind.get(kind, 0) + count
-        person = by_person.setdefault(actor, {})
-        person[kind] = person.get(kind, 0) + count
+        by_person.setdefault(actor, {})[kind] = count
 
     def link(**extra):
         query = urlencode({"operated_at_from": days[0], "operated_at_to": days[-1], **extra})

@@ -268,17 +268,27 @@ def test_what_is_wrong_with_a_work_order_is_named(key):
     assert not WorkOrder.objects.exists()
 
 
+def fifty_cancels(customer, number):
+    """Of a new order with one key, all at the same moment: one effect, one answer."""
+    order = make(OrderItem, order=make(Order, customer=customer, number=number)).order
+    entries, calls = BusinessLog.objects.filter(business_no=number).count(), ApiCall.objects.count()
+    answers = run_together(lambda _: json.dumps(cancel(number, idempotency=number), sort_keys=True), threads=50)
+    assert len(set(map(str, answers))) == 1 and json.loads(answers[0])[0] == 200, set(map(str, answers))
+    assert Order.objects.get(pk=order.pk).status == OrderStatus.CANCELLED
+    assert BusinessLog.objects.filter(business_no=number).count() == entries + 1
+    repeated = ApiCall.objects.order_by("id").values_list("is_repeated", flat=True)[calls:]
+    assert sorted(repeated) == [False] + [True] * 49
+
+
 @pytest.mark.mysql
 @pytest.mark.django_db(transaction=True)
-def test_fifty_cancels_at_once_have_one_effect_and_one_answer():
+@pytest.mark.parametrize("rounds", [1, pytest.param(100, marks=pytest.mark.soak)])
+def test_fifty_cancels_at_once_have_one_effect_and_one_answer(rounds, settings):
+    settings.API_KEY_LIMIT = 1_000_000
     customer = make(Customer, review_status=ReviewStatus.APPROVED)
     make(CancelKey, customer=customer, app_key="ck-test", app_token=Secret.seal(TOKEN))
-    order = make(OrderItem, order=make(Order, customer=customer, number="DD202601050001")).order
-    entries = BusinessLog.objects.filter(business_no=order.number).count()
-    answers = run_together(lambda number: json.dumps(cancel(), sort_keys=True), threads=50)
-    assert len(set(answers)) == 1 and json.loads(answers[0])[0] == 200, set(map(str, answers))
-    assert BusinessLog.objects.filter(business_no=order.number).count() == entries + 1
-    assert sorted(ApiCall.objects.values_list("is_repeated", flat=True)) == [False] + [True] * 49
+    for number in range(rounds):
+        fifty_cancels(customer, f"DD20260105{number:04}")
 
 
 @pytest.mark.mysql
