@@ -29,8 +29,9 @@ SETTINGS = (Company, CompanyPath, CompanyPathNode, Department, DictionaryItem, E
 policies.register(User, policies.AccountPolicy(User))
 for model in (*SETTINGS, ApprovalPolicy, ApprovalLevel, NumberSeries, Role):
     policies.shared(model)
-for model in (ImportBatch, Job, Notification, StoredFile):
+for model in (Job, Notification, StoredFile):
     policies.personal(model)
+policies.register(ImportBatch, policies.ImportPolicy(ImportBatch))
 policies.shared(LegacyLoad)
 policies.register(BusinessLog, policies.LogPolicy(BusinessLog))
 policies.register(ApprovalRequest, RequestPolicy(ApprovalRequest))

@@ -207,6 +207,13 @@ class PersonalPolicy(Policy):
         return self.rows().filter(**{f"{self.user_field}_id": user.pk})
 
 
+class ImportPolicy(PersonalPolicy):
+    """An import is one, however many sheets of its file it takes in."""
+
+    def rows(self):
+        return super().rows().filter(heads=None)
+
+
 class OwnedPolicy(Policy):
     """Records with an owner. ``grants`` is the model's direct-foreign-key guardian table.
 

@@ -30,8 +30,10 @@ def old_jobs():
 
 def old_imports():
     """Imports older than ``IMPORT_DAYS`` that still keep their file: ended ones, and those nobody confirmed."""
-    batches = ImportBatch.objects.filter(created_at__lt=_days_ago(settings.IMPORT_DAYS), state__in=ABANDONED + ENDED)
-    return batches.exclude(state__in=ENDED, file="").order_by("pk")
+    batches = ImportBatch.objects.filter(
+        created_at__lt=_days_ago(settings.IMPORT_DAYS), state__in=ABANDONED + ENDED, heads=None
+    )
+    return batches.filter(heads=None).exclude(state__in=ENDED, file="").order_by("pk")
 
 
 def _days_ago(days):
@@ -56,7 +58,7 @@ def clear(run):
             if batch.state in ABANDONED:
                 batch.delete()
             else:
-                ImportBatch.objects.filter(pk=batch.pk).update(file="")
+                ImportBatch.objects.filter(pk__in=[part.pk for part in batch.parts]).update(file="")
         files.discard(batch)
         imports += 1
     jobs = 0
@@ -70,7 +72,7 @@ def clear(run):
 
 
 def _clear_rows(run, batch):
-    rows = ImportRow.objects.filter(batch=batch).order_by("pk")
+    rows = ImportRow.objects.filter(batch__in=batch.parts).order_by("pk")
     while keys := list(rows.values_list("pk", flat=True)[:CHUNK]):
         with run.chunk(done=run.done):
             ImportRow.objects.filter(pk__in=keys)._raw_delete(connection.alias)

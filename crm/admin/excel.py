@@ -1,5 +1,6 @@
 """Excel pages: upload, column mapping, preview, result, undo; template and export of a list."""
 
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from crm.excel.widgets import Context
 from crm.models import ImportBatch, ImportRow
 
 State, Kind = ImportBatch.State, ImportRow.Kind
+CELLS_SHOWN = 12
 EXISTING = {"update": "更新（预览时逐项列出）", "skip": "跳过", "refuse": "视为错误"}
 
 
@@ -70,6 +72,7 @@ def upload(model_admin, request):
             "recent": recent,
             "template_url": model_admin._url("import_template"),
             "list_url": model_admin._url("changelist"),
+            "lines": resource.lines and resource.lines._meta.sheet,
         },
     )
 
@@ -80,14 +83,16 @@ def _receive(request, resource, file) -> ImportBatch:
         resource=resource.label, user=request.user, file_name=Path(file.name).name[:255], file=files.keep_upload(file)
     )
     try:
-        found = mapping.peek(batch, resource, request.user)
+        lines = mapping.find_lines(batch, resource, request.user)
+        found = mapping.peek(batch, resource, request.user, beside=lines.sheet if lines else "")
     except WorkbookError:
         files.discard(batch)
         raise
-    batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
-    batch.counts = {"rows": found.total}
-    batch.mapping, batch.options = mapping.suggest(resource, request.user, found.titles)
-    batch.save()
+    mapping.take(batch, found, request.user)
+    with transaction.atomic():
+        batch.save()
+        if lines:
+            mapping.take_lines(batch, lines, request.user)
     return batch
 
 
@@ -96,18 +101,27 @@ def download_template(model_admin, request):
     resource = model_admin.resource_class()
     context = Context(request.user)
     name = str(resource.model._meta.verbose_name)
-    columns = [field.column(context) for field in resource.visible(request.user, importing=True).values()]
+    columns = _template_columns(resource, context)
+    beside = []
+    if resource.lines:
+        lines = resource.lines()
+        beside = [(lines._meta.sheet, _template_columns(lines, context))]
     keys = "或".join(resource.fields[key].column_name for key, _ in resource._meta.keys)
     notes = [
         "带 * 的列必须填写，其余可以留空；留空不会清除已有内容。",
         f"按{keys}识别已有记录，识别到的会更新。",
         "可以增删列、调整列的顺序，也可以直接导入您自己的表格，导入时再匹配列。",
         *getattr(resource._meta, "notes", ()),
+        *[f"“{sheet}”表填写明细，与表头一起导入，合计由系统计算；没有明细的可以空着。" for sheet, _ in beside],
     ]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "template.xlsx"
-        template.write_template(target, columns, title=f"{name}导入模板", notes=notes)
+        template.write_template(target, columns, title=f"{name}导入模板", notes=notes, beside=beside)
         return FileResponse(target.open("rb"), as_attachment=True, filename=f"{name}导入模板.xlsx")
+
+
+def _template_columns(resource, context):
+    return [field.column(context) for field in resource.visible(context.user, importing=True).values()]
 
 
 def export_list(model_admin, request):
@@ -121,11 +135,11 @@ def export_list(model_admin, request):
     fields = resource.visible(request.user)
     if request.method == "POST":
         names = [name for name in request.POST.getlist("columns") if name in fields]
-        kind = request.POST.get("format")
-        if names and kind in export.FORMATS:
+        options = {"kind": request.POST.get("format"), "names": names, "with_lines": "lines" in request.POST}
+        if names and options["kind"] in export.FORMATS:
             if export.in_background(total):
-                return _export_later(request, resource, query, names, kind, total)
-            return _export_now(request, resource, rows, names, kind)
+                return _export_later(request, resource, query, total, options)
+            return _export_now(request, resource, rows, options)
         messages.error(request, "请至少选择一列。")
     return model_admin.page(
         request,
@@ -136,27 +150,28 @@ def export_list(model_admin, request):
             "fields": fields.values(),
             "formats": export.FORMATS.items(),
             "background": export.in_background(total),
+            "lines": lines.resource._meta.sheet if (lines := export.lines_of(resource, request.user)) else "",
             "list_url": f"{model_admin._url('changelist')}?{query}",
         },
     )
 
 
-def _export_now(request, resource, rows, names, kind):
-    name = export_job.file_name(resource, kind)
+def _export_now(request, resource, rows, options):
+    name = export_job.file_name(resource, options["kind"])
     with TemporaryDirectory() as folder:
         target = Path(folder) / name
-        count = export.write(target, resource, request.user, rows, kind=kind, names=names)
+        count = export.write(target, resource, request.user, rows, **options)
         export.record(request.user, resource, count, name)
         _note(request, resource, count)
         return FileResponse(target.open("rb"), as_attachment=True, filename=name)
 
 
-def _export_later(request, resource, query, names, kind, total):
+def _export_later(request, resource, query, total, options):
     job = jobs.enqueue(
         "excel.export",
         by=request.user,
         title=f"导出{resource.model._meta.verbose_name}（{total} 行）",
-        params={"resource": resource.label, "query": query, "names": names, "format": kind},
+        params={"resource": resource.label, "query": query, **options},
         total=total,
     )
     _note(request, resource, total)
@@ -175,6 +190,7 @@ def _note(request, resource, rows):
 class ImportBatchAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "upload_file", 10, "数据与任务"
     list_display = ["file_name", "kind", "state_name", "summary", "created_at"]
+    list_select_related = ["lines"]
     change_form_outer_before_template = None
 
     @display(description="导入对象")
@@ -190,9 +206,11 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
 
     @display(description="结果")
     def summary(self, obj):
-        counts = obj.counts
-        parts = [f"{label} {counts[name]}" for name, label in _KIND_WORDS.items() if counts.get(name)]
-        return "，".join(parts)
+        sheets = [
+            "，".join(f"{label} {part.counts[name]}" for name, label in _KIND_WORDS.items() if part.counts.get(name))
+            for part in obj.parts
+        ]
+        return "；明细：".join(filter(None, sheets))
 
     def get_urls(self):
         view = self.admin_site.admin_view
@@ -241,38 +259,51 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
         batch, resource = self._batch(request, object_id)
         if batch.state not in (State.UPLOADED, State.CHECKED):
             return HttpResponseRedirect(self._url("change", batch.pk))
-        if request.method == "POST" and "reread" not in request.POST:
+        if request.method == "POST" and not {"reread", "reread_lines"} & request.POST.keys():
             problem = self._take_mapping(request, batch, resource)
             if not problem:
                 self._start(request, batch, "excel.check", State.CHECKING, "检查")
                 return HttpResponseRedirect(self._url("change", batch.pk))
             messages.error(request, problem)
+        if "reread_lines" in request.POST:
+            self._reread_lines(request, batch, resource)
         sheet, row = batch.sheet, batch.header_row
         if "reread" in request.POST:
             chosen = request.POST.get("sheet", "")
             row = int(request.POST["header_row"]) if request.POST.get("header_row", "").isdigit() else 0
             sheet, row = chosen, row if chosen == batch.sheet else 0
         try:
-            found = mapping.peek(batch, resource, request.user, sheet=sheet, header_row=row)
+            beside = batch.parts[1].sheet if len(batch.parts) > 1 else ""
+            found = mapping.peek(batch, resource, request.user, sheet=sheet, header_row=row, beside=beside)
         except WorkbookError as error:
             messages.error(request, str(error))
             back = "map" if "reread" in request.POST else None
             return HttpResponseRedirect(self._url(back, batch.pk) if back else _list_page(resource, "import"))
         if (found.sheet, found.header_row) != (batch.sheet, batch.header_row):
-            batch.sheet, batch.header_row, batch.titles = found.sheet, found.header_row, found.titles
-            batch.counts = {"rows": found.total}
-            batch.mapping, _ = mapping.suggest(resource, request.user, found.titles)
+            mapping.take(batch, found, request.user)
             batch.save()
         return self._mapping_page(request, batch, resource, found)
+
+    def _reread_lines(self, request, batch, resource):
+        """Take the lines from the sheet and the row that were chosen, or leave them out."""
+        sheet, row = request.POST.get("sheet", ""), request.POST.get("header_row", "")
+        former = batch.parts[1] if len(batch.parts) > 1 else None
+        if not sheet:
+            if former:
+                former.delete()
+                batch.refresh_from_db()
+            return
+        row = int(row) if row.isdigit() and former and sheet == former.sheet else 0
+        try:
+            found = mapping.peek(batch, resource.lines(), request.user, sheet=sheet, header_row=row)
+        except WorkbookError as error:
+            messages.error(request, str(error))
+        else:
+            mapping.take_lines(batch, found, request.user)
 
     def _mapping_page(self, request, batch, resource, found):
         fields = resource.visible(request.user, importing=True)
         context = Context(request.user)
-        columns = [
-            {"index": index, "title": title, "samples": samples, "target": batch.mapping.get(str(index), "")}
-            for index, (title, samples) in enumerate(zip(found.titles, found.samples, strict=True))
-            if title or samples
-        ]
         defaults = [
             {
                 "name": name,
@@ -290,43 +321,47 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
                 "title": f"匹配列：{batch.file_name}",
                 "batch": batch,
                 "found": found,
-                "columns": columns,
-                "targets": fields.values(),
+                "heads": _columns(batch, resource, found, request.user),
                 "defaults": defaults,
                 "existing": EXISTING.items(),
                 "chosen_existing": batch.options.get("existing", "update"),
                 "has_guard": bool(resource._meta.guard),
-                "matched": len(batch.mapping),
+                "has_lines": resource.lines is not None,
+                "lines": self._lines(request, batch, resource, found),
             },
         )
 
+    def _lines(self, request, batch, resource, found):
+        """What the page shows of the sheet with the lines: which it may be, and how its columns match."""
+        if resource.lines is None or len(found.sheets) < 2:
+            return None
+        shown = {"sheets": [name for name in found.sheets if name != found.sheet], "name": resource.lines._meta.sheet}
+        if len(batch.parts) == 1:
+            return shown
+        part, lines = batch.lines, resource.lines()
+        peeked = mapping.peek(part, lines, request.user, sheet=part.sheet, header_row=part.header_row)
+        return shown | {"found": peeked, "columns": _columns(part, lines, peeked, request.user)}
+
     def _take_mapping(self, request, batch, resource) -> str:
         fields = resource.visible(request.user, importing=True)
-        chosen = {}
-        for key, name in request.POST.items():
-            if key.startswith("column-") and name in fields:
-                if name in chosen.values():
-                    return f"“{fields[name].column_name}”被匹配了两次，每个字段只能对应一列。"
-                chosen[key.removeprefix("column-")] = name
         defaults = {
             key.removeprefix("default-"): word.strip()
             for key, word in request.POST.items()
             if key.startswith("default-") and word.strip() and key.removeprefix("default-") in fields
         }
-        missing = [
-            f.column_name for n, f in fields.items() if f.required and n not in chosen.values() and n not in defaults
-        ]
-        if missing:
-            return f"必填的“{'”“'.join(missing)}”还没有对应的列，请选择一列或填写默认值。"
         existing = request.POST.get("existing")
-        batch.mapping = chosen
-        batch.options |= {
-            "defaults": defaults,
-            "existing": existing if existing in EXISTING else "update",
-            "rename": "rename" in request.POST,
-        }
-        batch.save()
-        mapping.remember(resource, request.user, batch.titles, batch.mapping, batch.options)
+        existing = existing if existing in EXISTING else "update"
+        batch.options |= {"defaults": defaults, "existing": existing, "rename": "rename" in request.POST}
+        problem = _take_columns(request, batch, resource, "column-", defaults)
+        if len(batch.parts) > 1:
+            batch.lines.options |= {"existing": existing}
+            if more := _take_columns(request, batch.lines, resource.lines(), "line-"):
+                problem = problem or f"工作表“{batch.lines.sheet}”：{more}"
+        if problem:
+            return problem
+        for part in batch.parts:
+            part.save()
+            mapping.remember(resource_for(part.resource), request.user, part.titles, part.mapping, part.options)
         return ""
 
     def _start(self, request, batch, kind, state, verb):
@@ -349,15 +384,19 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
     # Preview and result
 
     def preview(self, request, batch, resource):
+        shown = batch.parts[-1] if request.GET.get("sheet") == "lines" else batch
         if request.method == "POST":
-            return self._map_words(request, batch)
+            return self._map_words(request, batch, shown)
         kinds = {kind.name.lower(): kind for kind in Kind}
         chosen = request.GET.get("kind", "")
-        rows = ImportRow.objects.filter(batch=batch)
+        rows = ImportRow.objects.filter(batch=shown)
         if chosen in kinds:
             rows = rows.filter(kind=kinds[chosen])
         elif chosen == "refused":
             rows = rows.filter(outcome=ImportRow.Outcome.REFUSED)
+        counts = Counter()
+        for part in batch.parts:
+            counts.update({name: n for name, n in part.counts.items() if isinstance(n, int)})
         page = Paginator(rows.order_by("number"), 50).get_page(request.GET.get("p"))
         return self.page(
             request,
@@ -367,15 +406,20 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
                 if batch.state == State.CHECKED
                 else f"导入结果：{batch.file_name}",
                 "batch": batch,
-                "tabs": [(name, label, batch.counts.get(name, 0)) for name, label in _KIND_WORDS.items()],
+                "parts": [
+                    ("lines" if part.heads_id else "", part.sheet, sum(part.counts.get(n, 0) for n in _KIND_WORDS))
+                    for part in batch.parts
+                ],
+                "sheet": "lines" if shown.heads_id else "",
+                "shown": shown,
+                "tabs": [(name, label, shown.counts.get(name, 0)) for name, label in _KIND_WORDS.items()],
                 "chosen": chosen,
                 "page": page,
-                "rows": _described(resource, request.user, page.object_list),
-                "unknown": _unknown(resource, request.user, batch),
-                "to_write": batch.counts.get("new", 0) + batch.counts.get("changed", 0),
-                "faulty": batch.counts.get("conflict", 0)
-                + batch.counts.get("error", 0)
-                + batch.counts.get("outcome_refused", 0),
+                "rows": _described(resource_for(shown.resource), request.user, page.object_list),
+                "unknown": _unknown(resource_for(shown.resource), request.user, shown, batch.state),
+                "counts": counts,
+                "to_write": counts["new"] + counts["changed"],
+                "faulty": counts["conflict"] + counts["error"] + counts["outcome_refused"],
                 "may_confirm": batch.state == State.CHECKED,
                 "may_undo": batch.state in (State.APPLIED, State.FAILED),
                 "list_url": _list_page(resource, "changelist"),
@@ -383,17 +427,17 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
             },
         )
 
-    def _map_words(self, request, batch):
-        """Take what the person said unknown words mean, and check again."""
+    def _map_words(self, request, batch, part):
+        """Take what the person said unknown words of a sheet mean, and check again."""
         if batch.state == State.CHECKED:
-            words = batch.options.setdefault("values", {})
+            words = part.options.setdefault("values", {})
             for key, meaning in request.POST.items():
                 if key.startswith("word-") and meaning:
                     name, _, word = key.removeprefix("word-").partition(":")
                     words.setdefault(name, {})[text.fold(word)] = "" if meaning == "-" else meaning
-            batch.save(update_fields=["options"])
-            resource = resource_for(batch.resource)
-            mapping.remember(resource, request.user, batch.titles, batch.mapping, batch.options)
+            part.save(update_fields=["options"])
+            resource = resource_for(part.resource)
+            mapping.remember(resource, request.user, part.titles, part.mapping, part.options)
             self._start(request, batch, "excel.check", State.CHECKING, "检查")
         return HttpResponseRedirect(self._url("change", batch.pk))
 
@@ -420,7 +464,7 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
             raise Http404
         if batch.state in (State.UPLOADED, State.CHECKED):
             files.discard(batch)
-            ImportRow.objects.filter(batch=batch).delete()
+            ImportRow.objects.filter(batch__in=batch.parts).delete()
             batch.delete()
             messages.success(request, "已放弃这次导入，没有写入任何数据。")
         return HttpResponseRedirect(_list_page(resource, "import"))
@@ -436,13 +480,47 @@ class ImportBatchAdmin(ReadOnly, ModelAdmin):
             return FileResponse(target.open("rb"), as_attachment=True, filename=name)
 
 
+def _columns(batch, resource, found, user) -> dict:
+    """The columns of a sheet and what they are imported as."""
+    rows = [
+        {"index": index, "title": title, "samples": samples, "target": batch.mapping.get(str(index), "")}
+        for index, (title, samples) in enumerate(zip(found.titles, found.samples, strict=True))
+        if title or samples
+    ]
+    targets = resource.visible(user, importing=True).values()
+    return {
+        "prefix": "line-" if batch.heads_id else "column-",
+        "rows": rows,
+        "targets": targets,
+        "matched": len(batch.mapping),
+    }
+
+
+def _take_columns(request, batch, resource, prefix, defaults=()) -> str:
+    """Take what the columns of ``batch`` were matched to; gives what is wrong with that."""
+    fields = resource.visible(request.user, importing=True)
+    chosen = {}
+    for key, name in request.POST.items():
+        if key.startswith(prefix) and name in fields:
+            if name in chosen.values():
+                return f"“{fields[name].column_name}”被匹配了两次，每个字段只能对应一列。"
+            chosen[key.removeprefix(prefix)] = name
+    missing = [
+        f.column_name for n, f in fields.items() if f.required and n not in chosen.values() and n not in defaults
+    ]
+    if missing:
+        return f"必填的“{'”“'.join(missing)}”还没有对应的列，请选择一列或填写默认值。"
+    batch.mapping = chosen
+    return ""
+
+
 def _expected(batch, kind) -> int:
     """How much there is to do, for the progress bar: rows to read, rows to write, or log entries to undo."""
-    counts = batch.counts
+    every = [part.counts for part in batch.parts]
     if kind == "excel.check":
-        return counts.get("rows") or sum(counts.get(name, 0) for name in _KIND_WORDS)
+        return sum(counts.get("rows") or sum(counts.get(name, 0) for name in _KIND_WORDS) for counts in every)
     if kind == "excel.apply":
-        return counts.get("new", 0) + counts.get("changed", 0)
+        return sum(counts.get("new", 0) + counts.get("changed", 0) for counts in every)
     return apply.entries_of(batch).count()
 
 
@@ -479,7 +557,7 @@ def _described(resource, user, rows):
             if name in resource.fields
         ]
         problems = [{"cell": _cell(row, problem["index"]), "text": problem["text"]} for problem in row.problems]
-        described.append({"row": row, "cells": cells[:8], "changes": changes, "problems": problems})
+        described.append({"row": row, "cells": cells[:CELLS_SHOWN], "changes": changes, "problems": problems})
     return described
 
 
@@ -492,9 +570,9 @@ def _place(model, companion, name):
     return (companion.model, name[1:]) if name.startswith("+") else (model, name)
 
 
-def _unknown(resource, user, batch):
+def _unknown(resource, user, batch, state):
     """Words nobody knows, with what they could mean: only before the import."""
-    if batch.state != State.CHECKED:
+    if state != State.CHECKED:
         return []
     context = Context(user)
     return [

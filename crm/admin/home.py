@@ -125,7 +125,7 @@ def context(request) -> dict:
     now = timezone.localtime()
     unread = Notification.objects.filter(user=request.user, read_at=None)
     jobs = Job.objects.filter(user=request.user, state__in=OPEN_JOBS)
-    imports = ImportBatch.objects.filter(user=request.user, state__in=OPEN_IMPORTS)
+    imports = ImportBatch.objects.filter(user=request.user, heads=None, state__in=OPEN_IMPORTS)
     given = parts.ask(request).values()
     return {
         "greeting": greeting(now.hour),

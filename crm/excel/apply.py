@@ -6,14 +6,15 @@ nothing and applies nothing twice.
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import DO_NOTHING, ExpressionWrapper, F, ForeignObjectRel, TextField
+from django.db.models import DO_NOTHING, Count, ExpressionWrapper, F, ForeignObjectRel, TextField
 from django.utils import timezone
 
-from crm import actor, bulk
+from crm import actor, audit, bulk
 from crm.excel.check import count_kinds
 from crm.excel.companion import PREFIX
 from crm.excel.resource import registered, resource_for
@@ -22,6 +23,7 @@ from crm.models import BusinessLog, ImportBatch, ImportRow, Operation
 from crm.policies import policy_for
 
 CHUNK = 2000
+TOGETHER = 200  # heads that are written, with all their lines, in one go
 KEPT_LISTED = 500
 Kind, Outcome, State = ImportRow.Kind, ImportRow.Outcome, ImportBatch.State
 
@@ -42,16 +44,24 @@ class Staged:
     target_version: int | None
     values: dict | str  # JSON until it is prepared
     changes: dict | str
+    key: str
+    head: str
+
+
+def to_write(batch):
+    """The staged rows of ``batch`` that are still to be written."""
+    return ImportRow.objects.filter(batch=batch, kind__in=[Kind.NEW, Kind.CHANGED], outcome=Outcome.PENDING)
 
 
 def pending(batch, after=0) -> list[Staged]:
     """The next rows of ``batch`` that are to be written."""
-    rows = ImportRow.objects.filter(
-        batch=batch, kind__in=[Kind.NEW, Kind.CHANGED], outcome=Outcome.PENDING, number__gt=after
-    )
+    return staged(to_write(batch).filter(number__gt=after), CHUNK)
+
+
+def staged(rows, limit=None) -> list[Staged]:
     texts = {f"{name}_text": ExpressionWrapper(F(name), TextField()) for name in ("values", "changes")}
-    names = ("pk", "number", "kind", "target_id", "target_version", "values_text", "changes_text")
-    return [Staged(*row) for row in rows.annotate(**texts).order_by("number").values_list(*names)[:CHUNK]]
+    names = ("pk", "number", "kind", "target_id", "target_version", "values_text", "changes_text", "key", "head")
+    return [Staged(*row) for row in rows.annotate(**texts).order_by("number").values_list(*names)[:limit]]
 
 
 @dataclass
@@ -60,7 +70,15 @@ class Plan:
 
     fresh: list[Staged]
     changed: list[Staged]
-    insertion: bulk.Insertion | None
+    insertion: bulk.Insertion | None = None
+    stored: dict[int, dict] = field(default_factory=dict)  # what is to be changed, as it stands now, locked
+
+
+def parsed(rows: list[Staged]) -> Plan:
+    for row in rows:
+        row.values, row.changes = json.loads(row.values), json.loads(row.changes)
+    new, changed = ([row for row in rows if row.kind == kind] for kind in (Kind.NEW, Kind.CHANGED))
+    return Plan(new, changed)
 
 
 class Applier:
@@ -76,11 +94,9 @@ class Applier:
 
     def prepare(self, rows: list[Staged]) -> Plan:
         """Asks no database: the next chunk is prepared by a second thread while the database writes this one."""
-        for row in rows:
-            row.values, row.changes = json.loads(row.values), json.loads(row.changes)
-        fresh = [row for row in rows if row.kind == Kind.NEW]
-        insertion = None if self.resource.one_by_one else self._insertion(fresh)
-        return Plan(fresh, [row for row in rows if row.kind == Kind.CHANGED], insertion)
+        plan = parsed(rows)
+        plan.insertion = None if self.resource.one_by_one else self._insertion(plan.fresh)
+        return plan
 
     def _insertion(self, staged):
         rows, many = [], []
@@ -92,14 +108,28 @@ class Applier:
 
     def write(self, plan: Plan) -> None:
         """Write what was planned in the caller's transaction and note what became of each row."""
-        refused = self._insert(plan) | self._update(plan.changed)
-        rows = sorted(plan.fresh + plan.changed, key=lambda row: row.number)
-        if not refused:
-            # those between are not to be written at all, and have other kinds
-            chunk = ImportRow.objects.filter(batch=self.batch, kind__in=[Kind.NEW, Kind.CHANGED])
-            chunk.filter(number__range=(rows[0].number, rows[-1].number)).update(outcome=Outcome.APPLIED)
+        refused = self.refusals(plan)
+        refused |= self.store(plan, refused)
+        if refused:
+            self.note(plan, refused)
             return
-        applied = [row.pk for row in rows if row.pk not in refused]
+        numbers = [row.number for row in plan.fresh + plan.changed]
+        # those between are not to be written at all, and have other kinds
+        chunk = ImportRow.objects.filter(batch=self.batch, kind__in=[Kind.NEW, Kind.CHANGED])
+        chunk.filter(number__range=(min(numbers), max(numbers))).update(outcome=Outcome.APPLIED)
+
+    def refusals(self, plan) -> dict[int, str]:
+        """Why rows of ``plan`` cannot be written now; locks what the others change."""
+        return self._refused_new(plan.fresh) | self._refused_changes(plan)
+
+    def store(self, plan, refused) -> dict[int, str]:
+        """Write the rows that are not refused; gives those that their service refused."""
+        late = self._insert(plan, refused)
+        self._update(plan, refused)
+        return late
+
+    def note(self, plan, refused) -> None:
+        applied = [row.pk for row in plan.fresh + plan.changed if row.pk not in refused]
         ImportRow.objects.filter(pk__in=applied).update(outcome=Outcome.APPLIED)
         problems = [
             ImportRow(pk=pk, outcome=Outcome.REFUSED, problems=[{"index": None, "name": None, "text": text}])
@@ -107,8 +137,7 @@ class Applier:
         ]
         ImportRow.objects.bulk_update(problems, ["outcome", "problems"])
 
-    def _insert(self, plan) -> dict[int, str]:
-        staged, insertion = plan.fresh, plan.insertion
+    def _refused_new(self, staged) -> dict[int, str]:
         if not staged:
             return {}
         if not self.resource.policy.allows(self.user, "add"):
@@ -116,17 +145,20 @@ class Applier:
         keys = {row.pk: self.resource.key_of(row.values) for row in staged}
         taken = self.resource.find({key for key in keys.values() if key})
         refused = self._broken_rules((row, None) for row in staged)
-        refused |= {row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])}
-        if refused:
-            staged = [row for row in staged if row.pk not in refused]
-            insertion = self._insertion(staged) if not self.resource.one_by_one else None
+        return refused | {
+            row.pk: "检查之后已有同样的记录，请重新导入以更新它。" for row in staged if taken.get(keys[row.pk])
+        }
+
+    def _insert(self, plan, refused) -> dict[int, str]:
+        staged = [row for row in plan.fresh if row.pk not in refused]
         if self.resource.one_by_one:
-            return refused | self._create_each(staged)
+            return self._create_each(staged)
+        insertion = plan.insertion if len(staged) == len(plan.fresh) else self._insertion(staged)
         if insertion is not None:
             insertion.complete(self.resource.fill_blanks)
             insertion.write()
             self._companions(zip(insertion.rows, staged, strict=True))
-        return refused
+        return {}
 
     def _create_each(self, staged) -> dict[int, str]:
         refused = {}
@@ -140,38 +172,46 @@ class Applier:
                 refused[row.pk] = str(error) or "没有权限。"
         return refused
 
-    def _update(self, staged) -> dict[int, str]:
-        if not staged:
+    def _refused_changes(self, plan) -> dict[int, str]:
+        if not plan.changed:
             return {}
-        stored = bulk.stored_rows(self.model, [row.target_id for row in staged], lock=True)
+        stored = plan.stored = bulk.stored_rows(self.model, [row.target_id for row in plan.changed], lock=True)
         allowed = set(
             self.resource.policy.visible_to(self.user, "change")
             .filter(pk__in=stored.keys())
             .values_list("pk", flat=True)
         )
-        refused = self._broken_rules((row, stored[row.target_id]) for row in staged if row.target_id in stored)
-        rows, changes, many, kept = [], [], [], []
-        for row in staged:
+        closed = self.resource.closed(stored.values())
+        refused = self._broken_rules((row, stored[row.target_id]) for row in plan.changed if row.target_id in stored)
+        for row in plan.changed:
             target = stored.get(row.target_id)
             if row.pk in refused:
                 continue
-            if target is None or row.target_id not in allowed:
+            if target is not None and row.target_id in closed:
+                refused[row.pk] = closed[row.target_id]
+            elif target is None or row.target_id not in allowed:
                 refused[row.pk] = "检查之后记录已被移交或删除，没有更新。"
             elif target["lock_version"] != row.target_version:
                 refused[row.pk] = "检查之后记录已被他人修改，没有更新；请重新导入以核对差异。"
-            else:
-                flat, related = self.resource.to_row(row.values)
-                own = {name: change for name, change in row.changes.items() if not name.startswith(PREFIX)}
-                kept.append((target, row))
-                if own:
-                    target |= flat
-                    self.resource.derive(target)
-                    rows.append(target)
-                    changes.append(self._log_words(own))
-                    many.append({name: ids for name, ids in related.items() if name in own})
+        return refused
+
+    def _update(self, plan, refused) -> None:
+        rows, changes, many, kept = [], [], [], []
+        for row in plan.changed:
+            if row.pk in refused:
+                continue
+            target = plan.stored[row.target_id]
+            flat, related = self.resource.to_row(row.values)
+            own = {name: change for name, change in row.changes.items() if not name.startswith(PREFIX)}
+            kept.append((target, row))
+            if own:
+                target |= flat
+                self.resource.derive(target)
+                rows.append(target)
+                changes.append(self._log_words(own))
+                many.append({name: ids for name, ids in related.items() if name in own})
         bulk.update(self.model, rows, changes, m2m=many if any(many) else None)
         self._companions(kept)
-        return refused
 
     def _broken_rules(self, pairs) -> dict[int, str]:
         """What the rules over several columns say of the rows now, in the transaction that writes them."""
@@ -201,15 +241,89 @@ class Applier:
             self.companion.write(items)
 
 
+class LineApplier(Applier):
+    """Writes lines beside their heads, which are in the same transaction."""
+
+    def prepare(self, rows):
+        return parsed(rows)  # new lines wait for the ids of their heads
+
+    def refusals(self, plan, new_heads=frozenset()):
+        """``new_heads``: the keys of the heads that are about to be written."""
+        refused = super().refusals(plan)
+        heads, resource = self._heads(plan.fresh), self.resource.heads
+        stored = bulk.stored_rows(resource.model, set(heads.values()), lock=True)
+        change = resource.policy.visible_to(self.user, "change").filter(pk__in=stored)
+        allowed, closed = set(change.values_list("pk", flat=True)), resource.closed(stored.values())
+        for row in plan.fresh:
+            head = heads.get(row.head)
+            if row.pk in refused or (head is None and row.head in new_heads):
+                continue
+            if head in closed:
+                refused[row.pk] = closed[head]
+            elif head not in allowed:
+                refused[row.pk] = "检查之后所属的单据已被移交或删除，没有导入。"
+        return refused
+
+    def store(self, plan, refused):
+        self.heads = self._heads(plan.fresh)
+        plan.insertion = None if refused else self._insertion(plan.fresh)
+        return super().store(plan, refused)
+
+    def _heads(self, staged) -> dict[str, int]:
+        """``{key: id}`` of the stored heads of new lines."""
+        keys = {row.head: self.resource.head_key(row.values) for row in staged}
+        found = self.resource.heads.find(set(keys.values()))
+        return {key: found[pair][0] for key, pair in keys.items() if pair in found and found[pair][0] > 0}
+
+    def _insertion(self, staged):
+        column = self.resource.head_column
+        rows = [self.resource.to_row(row.values)[0] | {column: self.heads[row.head]} for row in staged]
+        return bulk.Insertion(self.model, rows) if rows else None
+
+
+def next_together(batch) -> tuple[list[Staged], list[Staged]]:
+    """The next heads that are to be written and their lines; after those of the file, lines of stored heads alone."""
+    lines = to_write(batch.lines)
+    heads = staged(to_write(batch), TOGETHER)
+    keys = [row.key for row in heads] or list(
+        lines.order_by("head").values_list("head", flat=True).distinct()[:TOGETHER]
+    )
+    counts = dict(lines.filter(head__in=keys).order_by().values_list("head").annotate(n=Count("pk")))
+    sizes = accumulate(counts.get(key, 0) for key in keys)
+    keys = [key for place, (key, size) in enumerate(zip(keys, sizes, strict=True)) if not place or size <= CHUNK]
+    return heads[: len(keys)], staged(lines.filter(head__in=keys).exclude(head=""))
+
+
+def write_together(heads: Applier, lines: LineApplier, head_rows, line_rows) -> None:
+    """Write heads with their lines in the caller's transaction; one that is refused stops all that belong to it."""
+    above, below = heads.prepare(head_rows), lines.prepare(line_rows)
+    refused = heads.refusals(above)
+    refused |= lines.refusals(below, {row.key for row in above.fresh})
+    stopped = {row.head or row.key for row in head_rows + line_rows if row.pk in refused} - {""}
+    what = heads.resource.model._meta.verbose_name
+    for row in head_rows + line_rows:
+        if (row.head or row.key) in stopped:
+            refused.setdefault(row.pk, f"同一{what}的表头或其他明细没有导入，这一行也没有导入。")
+    for applier, plan in ((heads, above), (lines, below)):
+        own = {row.pk: refused[row.pk] for row in plan.fresh + plan.changed if row.pk in refused}
+        applier.store(plan, own)
+        applier.note(plan, own)
+
+
 def run_apply(run) -> dict:
     """Job handler: write the staged rows of the batch named in the job's parameters."""
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    done = run.checkpoint.get("done", 0)
-    applier = Applier(batch, run.user)
-    with (
-        actor.acting(run.user, batch=tag(batch), reason=f"Excel 导入：{batch.file_name}"[:100]),
-        ThreadPoolExecutor(1) as ahead,
-    ):
+    with actor.acting(run.user, batch=tag(batch), reason=f"Excel 导入：{batch.file_name}"[:100]):
+        write = _apply_together if len(batch.parts) > 1 else _apply_rows
+        done = write(run, batch)
+    with run.chunk(done=done, checkpoint={}, message="导入完成"):
+        _finish(batch, State.APPLIED)
+    return {"batch": batch.pk}
+
+
+def _apply_rows(run, batch) -> int:
+    done, applier = run.checkpoint.get("done", 0), Applier(batch, run.user)
+    with ThreadPoolExecutor(1) as ahead:
         rows = pending(batch, after=run.checkpoint.get("number", 0))
         planned = ahead.submit(applier.prepare, rows)
         while rows:
@@ -219,17 +333,28 @@ def run_apply(run) -> dict:
             with run.chunk(done=done, checkpoint={"number": last, "done": done}, message=f"已导入 {done} 行"):
                 applier.user = applier.context.user = run.user
                 applier.write(plan)
-    with run.chunk(done=done, checkpoint={}, message="导入完成"):
-        _finish(batch, State.APPLIED)
-    return {"batch": batch.pk}
+    return done
+
+
+def _apply_together(run, batch) -> int:
+    done = run.checkpoint.get("done", 0)
+    heads, lines = Applier(batch, run.user), LineApplier(batch.lines, run.user)
+    while any(rows := next_together(batch)):
+        done += sum(map(len, rows))
+        with run.chunk(done=done, checkpoint={"done": done}, message=f"已导入 {done} 行"):
+            for applier in (heads, lines):
+                applier.user = applier.context.user = run.user
+            write_together(heads, lines, *rows)
+    return done
 
 
 def _finish(batch, state):
-    counts = batch.counts | count_kinds(batch)
-    for outcome in (Outcome.APPLIED, Outcome.REFUSED):
-        counts[f"outcome_{outcome.name.lower()}"] = ImportRow.objects.filter(batch=batch, outcome=outcome).count()
-    counts["applied_new"] = ImportRow.objects.filter(batch=batch, outcome=Outcome.APPLIED, kind=Kind.NEW).count()
-    ImportBatch.objects.filter(pk=batch.pk).update(state=state, counts=counts, finished_at=timezone.now())
+    for part in batch.parts:
+        counts = part.counts | count_kinds(part)
+        for outcome in (Outcome.APPLIED, Outcome.REFUSED):
+            counts[f"outcome_{outcome.name.lower()}"] = ImportRow.objects.filter(batch=part, outcome=outcome).count()
+        counts["applied_new"] = ImportRow.objects.filter(batch=part, outcome=Outcome.APPLIED, kind=Kind.NEW).count()
+        ImportBatch.objects.filter(pk=part.pk).update(state=state, counts=counts, finished_at=timezone.now())
 
 
 # --- Undo ------------------------------------------------------------------------------------------------------------
@@ -239,19 +364,19 @@ def run_undo(run) -> dict:
     """Job handler: take back what the batch did to every record that nobody has touched since.
 
     New records and their grants go, changed ones get their former values again; history and log gain entries. Records
-    changed in between, or with new records hanging on them, are left and listed in the batch's counts.
+    changed in between, or with new records hanging on them, are left and listed in the batch's counts. A head and its
+    lines are taken back together or not at all.
     """
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    entries = entries_of(batch)
-    last = entries.order_by("-pk").values_list("pk", flat=True).first() or 0
-    step = run.checkpoint or {"before": last + 1, "undone": 0, "kept": []}
+    lines = resource_for(batch.resource).lines
+    lines = lines and lines()
+    step = run.checkpoint or {"before": None, "undone": 0, "kept": []}
     with actor.acting(run.user, batch=f"undo:{batch.pk}", reason=f"撤销导入：{batch.file_name}"[:100]):
-        while chunk := list(
-            entries.filter(pk__lt=step["before"]).select_related("content_type").order_by("-pk")[:CHUNK]
-        ):
-            step = {**step, "before": chunk[-1].pk}
+        while (found := next_entries(batch, step["before"], lines))[0]:
+            chunk, before = found
+            step = {**step, "before": before}
             with run.chunk(done=step["undone"] + len(chunk), checkpoint=step, message="正在撤销"):
-                kept = undo_entries(chunk, run.user)
+                kept = undo_entries(chunk, run.user, lines)
                 step["undone"] += len(chunk) - len(kept)
                 step["kept"] = (step["kept"] + kept)[:KEPT_LISTED]
     with run.chunk(done=step["undone"], checkpoint={}, message="撤销完成"):
@@ -265,34 +390,99 @@ def entries_of(batch):
     return BusinessLog.objects.filter(batch=tag(batch), operation__in=[Operation.CREATE, Operation.UPDATE])
 
 
-def undo_entries(entries, user) -> list[str]:
-    """Undo log entries, newest first, in the caller's transaction; gives the names of what had to be left."""
+def next_entries(batch, before=None, lines=None) -> tuple[list, int | None]:
+    """The next entries to undo, newest first, and where those after them begin; with ``lines`` all those of a head."""
+    entries = entries_of(batch).select_related("content_type").order_by("-pk")
+    if lines is None:
+        chunk = list((entries.filter(pk__lt=before) if before else entries)[:CHUNK])
+        return chunk, chunk[-1].pk if chunk else before
+    column = lines.head_column
+    of_heads = entries.filter(content_type=audit.content_type_id(lines.heads.model))
+    of_lines = entries.filter(content_type=audit.content_type_id(lines.model))
+    rows = lines.model._base_manager.filter(pk__in=of_lines.order_by().values("object_id"))
+    ids: set[int] = set()
+    for found, name in ((of_heads, "object_id"), (rows, column)):
+        found = found.filter(**{f"{name}__lt": before}) if before else found
+        ids |= set(found.order_by(f"-{name}").values_list(name, flat=True).distinct()[:TOGETHER])
+    heads = sorted(ids, reverse=True)[:TOGETHER]
+    touched = rows.filter(**{f"{column}__in": heads}).values_list("pk", flat=True)
+    chunk = [*of_lines.filter(object_id__in=list(touched)), *of_heads.filter(object_id__in=heads)]
+    return chunk, heads[-1] if heads else before
+
+
+def undo_entries(entries, user, lines=None) -> list[str]:
+    """Undo log entries, newest first, in the caller's transaction; gives the names of what had to be left.
+
+    ``lines``: the resource of the lines of these records, whose entries are all here.
+    """
     groups: dict = {}
     for entry in entries:
         groups.setdefault((entry.content_type.model_class(), entry.operation), []).append(entry)
+    if lines is not None:  # the total that a line settles is not to be overwritten by the former state of its head
+        below, above = lines.model, lines.heads.model
+        updated, created = Operation.UPDATE, Operation.CREATE
+        order = [(above, updated), (below, updated), (below, created), (above, created)]
+        groups = {key: groups[key] for key in order if key in groups}
+    stored, sound, going = {}, {}, {}
+    for model, operation in sorted(groups, key=lambda key: lines is not None and key[0] is lines.model):
+        ids = [entry.object_id for entry in groups[model, operation]]
+        stored[model, operation] = bulk.stored_rows(model, ids, lock=True)
+    for (model, operation), group in groups.items():
+        sound[model, operation] = _undoable(model, operation, group, stored[model, operation], user, going)
+        if operation == Operation.CREATE:
+            going[model] = {entry.object_id for entry in sound[model, operation]}
+    if lines is not None:
+        _leave_together(lines, groups, stored, sound)
     kept = []
     for (model, operation), group in groups.items():
-        stored = bulk.stored_rows(model, [entry.object_id for entry in group], lock=True)
-        allowed = set(policy_for(model).visible_to(user, "change").filter(pk__in=stored).values_list("pk", flat=True))
-        untouched = [
-            entry
-            for entry in group
-            if entry.object_id in allowed and stored[entry.object_id]["lock_version"] == entry.version
-        ]
+        rows, chosen = stored[model, operation], sound[model, operation]
         if operation == Operation.CREATE:
-            hanging = _with_parts(model, [entry.object_id for entry in untouched])
-            untouched = [entry for entry in untouched if entry.object_id not in hanging]
-            bulk.delete(model, [stored[entry.object_id] for entry in untouched])
+            bulk.delete(model, [rows[entry.object_id] for entry in chosen])
         else:
-            untouched = _restorable(model, stored, untouched, user)
-            _restore(model, [(stored[entry.object_id], entry.changes) for entry in untouched])
-        left = {entry.pk for entry in group} - {entry.pk for entry in untouched}
-        kept += [entry.object_repr for entry in group if entry.pk in left]
+            _restore(model, [(rows[entry.object_id], entry.changes) for entry in chosen])
+        left = {entry.pk for entry in group} - {entry.pk for entry in chosen}
+        is_line = lines is not None and model is lines.model
+        kept += [
+            f"{entry.business_no} {entry.object_repr}" if is_line else entry.object_repr
+            for entry in group
+            if entry.pk in left
+        ]
     return kept
 
 
-def _with_parts(model, ids) -> set[int]:
-    """Those of ``ids`` on which other records hang."""
+def _undoable(model, operation, entries, stored, user, going) -> list:
+    """Those of ``entries`` whose records nobody has touched since and ``user`` may write today."""
+    allowed = set(policy_for(model).visible_to(user, "change").filter(pk__in=stored).values_list("pk", flat=True))
+    found = [
+        entry
+        for entry in entries
+        if entry.object_id in allowed and stored[entry.object_id]["lock_version"] == entry.version
+    ]
+    if operation == Operation.CREATE:
+        hanging = _with_parts(model, [entry.object_id for entry in found], going)
+        found = [entry for entry in found if entry.object_id not in hanging]
+    return _restorable(model, operation, stored, found, user)
+
+
+def _leave_together(lines, groups, stored, sound) -> None:
+    """Where a head or one of its lines has to be left, the others are left too."""
+
+    def head_of(model, operation, entry):
+        row = stored[model, operation].get(entry.object_id)
+        return row and row[lines.head_column if model is lines.model else "id"]
+
+    left = {
+        head_of(model, operation, entry)
+        for (model, operation), group in groups.items()
+        for entry in group
+        if entry not in sound[model, operation]
+    }
+    for (model, operation), chosen in sound.items():
+        sound[model, operation] = [entry for entry in chosen if head_of(model, operation, entry) not in left]
+
+
+def _with_parts(model, ids, going) -> set[int]:
+    """Those of ``ids`` on which other records hang, besides those that are ``going``: ``{model: ids}``."""
     hanging: set[int] = set()
     own = {field.remote_field.through for field in model._meta.many_to_many}
     grants = getattr(policy_for(model), "grants", None)
@@ -302,17 +492,21 @@ def _with_parts(model, ids) -> set[int]:
         if relation.many_to_many or relation.on_delete is DO_NOTHING:
             continue
         column = relation.field.attname
-        hanging |= set(
-            relation.related_model._base_manager.filter(**{f"{column}__in": ids}).values_list(column, flat=True)
-        )
+        parts = relation.related_model._base_manager.filter(**{f"{column}__in": ids})
+        gone = going.get(relation.related_model, ())
+        hanging |= {root for pk, root in parts.values_list("pk", column) if pk not in gone}
     return hanging
 
 
-def _restorable(model, stored, entries, user) -> list:
-    """Those of ``entries`` whose former values ``user`` could write today."""
+def _restorable(model, operation, stored, entries, user) -> list:
+    """Those of ``entries`` whose records a file may change, with former values that ``user`` could write today."""
     if model._meta.label not in registered():
         return entries
     resource, context = resource_for(model._meta.label), Context(user)
+    closed = resource.closed([stored[entry.object_id] for entry in entries])
+    entries = [entry for entry in entries if entry.object_id not in closed]
+    if operation == Operation.CREATE:
+        return entries
     return [entry for entry in entries if not resource.check_row(_former(entry), stored[entry.object_id], context)]
 
 

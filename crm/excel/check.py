@@ -7,10 +7,11 @@ streamed, so that memory does not grow with the file.
 import hashlib
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice, zip_longest
 
-from django.db.models import Count, F
+from django.db.models import Count, F, Max, Q
 
 from crm import audit, bulk
 from crm.excel import files
@@ -75,6 +76,7 @@ class Checker:
     def chunk(self, rows) -> list[dict]:
         """Staged rows for ``rows`` of the file."""
         staged = self._parse([row for row in rows if any(cell not in (None, "") for cell in row.cells)])
+        self._place(staged)
         for row in staged:
             row["key_pair"] = self.resource.key_of(row["values"])
             row["key"] = fingerprint(row["key_pair"])
@@ -89,6 +91,13 @@ class Checker:
             del row["key_pair"]
         return staged
 
+    def _place(self, staged):
+        """Lines find their heads."""
+
+    def _derived(self, row, stored) -> dict:
+        """Values that follow from those of the row; heads have none."""
+        return {}
+
     # --- Cells -------------------------------------------------------------------------------------------------------
 
     def _parse(self, rows) -> list[dict]:
@@ -102,6 +111,8 @@ class Checker:
                 "problems": [],
                 "target_id": None,
                 "target_version": None,
+                "head": "",
+                "position": None,
             }
             for row in rows
         ]
@@ -213,6 +224,7 @@ class Checker:
         may_view = set(self._seen(ids - may_change))
         may_add = self.resource.policy.allows(self.user, "add")
         parts = self.companion.stored(ids) if self.companion and ids else {}
+        closed = self.resource.closed(stored.values())
         many = self._stored_many(ids)
         for row in staged:
             matches = found.get(row["key_pair"], []) if row["key_pair"] else []
@@ -227,7 +239,9 @@ class Checker:
             else:
                 pk = matches[0]
                 self._as_changed(row, stored[pk], many.get(pk, {}), parts.get(pk, []))
-                if pk not in may_change and row["kind"] == Kind.CHANGED:
+                if pk in closed and row["kind"] == Kind.CHANGED:
+                    self._conflict(row, closed[pk])
+                elif pk not in may_change and row["kind"] == Kind.CHANGED:
                     self._conflict(row, "这条记录您只能查看，不能修改。")
 
     def _seen(self, ids):
@@ -249,6 +263,7 @@ class Checker:
     def _as_new(self, row, may_add):
         if not may_add:
             return self._conflict(row, "没有新增权限，只能更新已有记录。")
+        row["values"] |= self._derived(row, None)
         self._apply_rules(row, None, row["values"])
 
     def _apply_rules(self, row, stored, touched):
@@ -287,10 +302,12 @@ class Checker:
                 row, f"该代码已是“{stored[guard]}”，{title}不同；如确要改名，请在匹配页勾选“允许修改名称”。"
             )
         before = bulk.states(self.resource.model, [stored])[0]
-        after = {name: audit.json_value(value) for name, value in values.items() if not name.startswith(PREFIX)}
-        for name in self.resource.many & after.keys():
+        for name in self.resource.many & values.keys():
             before[name] = sorted(many.get(name, []))
-        changes = audit.diff({name: before.get(name) for name in after}, after)
+        changes = self._difference(before, values)
+        if changes and (derived := self._derived(row, stored)):
+            values |= derived
+            changes = self._difference(before, values)
         if self.companion and (given := self.companion.given(values)):
             changes |= self.companion.changes(given, self.companion.match(given, parts))
         if changes and (refusal := self.resource.refuse_changes(changes, stored, self.context)):
@@ -303,6 +320,11 @@ class Checker:
             "target_id": stored["id"],
             "target_version": stored["lock_version"],
         }
+
+    @staticmethod
+    def _difference(before, values) -> dict:
+        after = {name: audit.json_value(value) for name, value in values.items() if not name.startswith(PREFIX)}
+        return audit.diff({name: before.get(name) for name in after}, after)
 
     def _index(self, name):
         return next((i for i, n in self.columns.items() if n == name), None)
@@ -323,29 +345,154 @@ class Checker:
         return f"“{row['label']}”已存在{where}，您无权修改；如确为另一条记录，请填写不同的代码。"
 
 
+class LineChecker(Checker):
+    """Checks lines after the heads of their file: each belongs to one of those, or to a stored head."""
+
+    def _place(self, staged):
+        found = self._heads({key for row in staged if (key := self.resource.head_key(row["values"]))})
+        for row in staged:
+            row["of"] = None
+            if (key := self.resource.head_key(row["values"])) is None:
+                continue
+            row["head"] = fingerprint(key)
+            if key not in found:
+                word, what = row["values"]["head"], self.resource.heads.model._meta.verbose_name
+                where = f"“{self.batch.heads.sheet}”表和系统里都没有"
+                text = f"“{word}”：{where}您能看到的这个{what}。"
+                row["problems"].append(self._problem(self._index("head"), "head", text))
+                continue
+            row["of"] = head = found[key]
+            self._number(row, head)
+
+    def _heads(self, keys) -> dict[tuple, "Head"]:
+        """The heads that lines may belong to: stored ones within sight, else those of the file."""
+        heads, prints = self.resource.heads, {fingerprint(key): key for key in keys}
+        stored = {ids[0]: key for key, ids in heads.find(keys).items() if len(ids) == 1 and ids[0] > 0}
+        seen = set(heads.policy.visible_to(self.user, "view").filter(pk__in=stored).values_list("pk", flat=True))
+        change = heads.policy.visible_to(self.user, "change").filter(pk__in=stored)
+        may_change = set(change.values_list("pk", flat=True))
+        rows = bulk.stored_rows(heads.model, seen)
+        closed, placed = heads.closed(rows.values()), self.resource.placed(seen)
+        lines = ImportRow.objects.filter(batch=self.batch, head__in=prints)
+        tops = dict(lines.order_by().values_list("head").annotate(top=Max("position")))
+        new = ImportRow.objects.filter(batch=self.batch.heads_id, key__in=prints)
+        usual = {name: heads.empty_value(name) for name in heads._meta.fields}
+        found = {prints[key]: Head(values=usual | values) for key, values in new.values_list("key", "values")}
+        for pk in seen:
+            refusal = closed.get(pk) or ("" if pk in may_change else "这条记录您只能查看，不能修改。")
+            found[stored[pk]] = Head(pk, rows[pk], len(placed.get(pk, ())), refusal)
+        for key, head in found.items():
+            head.top = max(head.stored_lines, tops.get(fingerprint(key)) or 0)
+        return found
+
+    def _number(self, row, head):
+        """New lines follow the last one without a gap, so that the same file finds them again."""
+        values = row["values"]
+        if "position" not in values and not any(problem["name"] == "position" for problem in row["problems"]):
+            if head.pk is not None:
+                there = head.stored_lines
+                text = f"不能为空：已有 {there} 行，改哪一行写它的行号，新增的从 {there + 1} 写起。"
+                row["problems"].append(self._problem(self._index("position"), "position", text))
+                return
+            values["position"] = head.top + 1
+        position = values.get("position", 0)
+        if position > head.top + 1:
+            text = f"“{position}”跳号了，下一行是 {head.top + 1}。"
+            row["problems"].append(self._problem(self._index("position"), "position", text))
+            return
+        row["position"] = position or None
+        head.top = max(head.top, position)
+        row["label"] = self.resource.describe(values)
+
+    def _as_new(self, row, may_add):
+        head = row["of"]
+        if head.pk is not None and self.existing == "skip":
+            row["kind"], row["values"] = Kind.UNCHANGED, {}
+        elif head.pk is not None and self.existing == "refuse":
+            self._conflict(row, "记录已存在，本次导入设为不更新已有记录。")
+        elif head.refusal:
+            self._conflict(row, head.refusal)
+        else:
+            super()._as_new(row, may_add)
+
+    def _derived(self, row, stored):
+        return self.resource.derived(row["values"], stored, row["of"].values, self.context)
+
+    def chunk(self, rows):
+        staged = super().chunk(rows)
+        for row in staged:
+            del row["of"]
+        return staged
+
+
+@dataclass
+class Head:
+    """What the lines of a head have to know of it; ``top`` is the highest 行号 so far, stored or in the file."""
+
+    pk: int | None = None
+    values: dict = field(default_factory=dict)
+    stored_lines: int = 0
+    refusal: str = ""
+    top: int = 0
+
+
 def run_check(run) -> dict:
-    """Job handler: stage every row of the batch named in the job's parameters."""
+    """Job handler: stage every row of the batch named in the job's parameters, heads before their lines."""
     batch = ImportBatch.objects.get(pk=run.job.params["batch"])
-    checker = Checker(batch, run.user)
-    done = run.checkpoint.get("number", 0)
-    if not done:
-        ImportRow.objects.filter(batch=batch).delete()
-    checker.unknown = {name: Counter(words) for name, words in run.checkpoint.get("unknown", {}).items()}
-    with opened(batch) as table:
-        checker.merged = table.merged
-        rows = _following(run, table.rows, max(done, batch.header_row))
-        while block := list(islice(rows, CHUNK)):
-            staged = checker.chunk(block)
-            with run.chunk(
-                done=block[-1].number,
-                checkpoint={"number": block[-1].number, "unknown": checker.unknown},
-                message=f"已检查 {block[-1].number} 行",
-            ):
-                stage(batch, staged)
-    counts = count_kinds(batch) | {"unknown": {name: words.most_common() for name, words in checker.unknown.items()}}
+    step = run.checkpoint
+    if not step:
+        ImportRow.objects.filter(batch__in=batch.parts).delete()
+    reached = step.get("part", batch.pk)
+    for part in batch.parts:
+        if part.pk >= reached:
+            _check_part(run, part, step if part.pk == reached else {})
     with run.chunk(done=run.job.total, checkpoint={}, message="检查完成"):
-        ImportBatch.objects.filter(pk=batch.pk).update(state=ImportBatch.State.CHECKED, counts=counts, message="")
+        if len(batch.parts) > 1:
+            hold_together(batch)
+        for part in batch.parts:
+            known = {"unknown": part.counts.get("unknown", {})}
+            counts = count_kinds(part) | known
+            ImportBatch.objects.filter(pk=part.pk).update(state=ImportBatch.State.CHECKED, counts=counts, message="")
     return {"batch": batch.pk}
+
+
+def _check_part(run, part, step):
+    """Stage the rows of one sheet from where ``step`` says on."""
+    checker = (LineChecker if part.heads_id else Checker)(part, run.user)
+    checker.unknown = {name: Counter(words) for name, words in step.get("unknown", {}).items()}
+    before = ImportRow.objects.filter(batch=part.heads_id).count() if part.heads_id else 0
+    with opened(part) as table:
+        checker.merged = table.merged
+        rows = _following(run, table.rows, max(step.get("number", 0), part.header_row))
+        while block := list(islice(rows, CHUNK)):
+            staged, number = checker.chunk(block), block[-1].number
+            with run.chunk(
+                done=before + number,
+                checkpoint={"part": part.pk, "number": number, "unknown": checker.unknown},
+                message=f"已检查 {before + number} 行",
+            ):
+                stage(part, staged)
+    part.counts["unknown"] = {name: words.most_common() for name, words in checker.unknown.items()}
+    with run.chunk(done=run.done):
+        ImportBatch.objects.filter(pk=part.pk).update(counts=part.counts)
+
+
+def hold_together(batch) -> None:
+    """A head and its lines are imported together or not at all: what is wrong with one of them stops all of them."""
+    heads, lines = batch.rows.all(), batch.lines.rows.all()
+    what = resource_for(batch.resource).model._meta.verbose_name
+    faulty, sound = Q(kind__in=(Kind.CONFLICT, Kind.ERROR)), Q(kind__in=(Kind.NEW, Kind.CHANGED))
+    bad_heads = list(heads.filter(faulty).exclude(key="").order_by().values_list("key", flat=True))
+    bad_lines = list(lines.filter(faulty).exclude(head="").order_by().values_list("head", flat=True).distinct())
+    for rows, column, keys, text in (
+        (lines, "head", bad_heads, f"所属的{what}在“{batch.sheet}”表里有问题，改好后一起导入。"),
+        (lines, "head", bad_lines, f"同一{what}的其他明细有问题，改好后一起导入。"),
+        (heads, "key", bad_lines, f"它在“{batch.lines.sheet}”表里有一行明细有问题，改好后一起导入。"),
+    ):
+        problems = [{"index": None, "name": None, "text": text}]
+        for start in range(0, len(keys), CHUNK):
+            block = rows.filter(sound, **{f"{column}__in": keys[start : start + CHUNK]})
+            block.update(kind=Kind.CONFLICT, problems=problems)
 
 
 def _following(run, rows, last):

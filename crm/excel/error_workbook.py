@@ -17,7 +17,7 @@ _NARROWEST, _WIDEST = 10, 36
 _GENERAL_LIMIT = 10**11  # from here on the general format shows 1.38E+11 instead of a phone number
 
 
-def write_errors(path, *, leading_rows, titles, rows, reason_title="错误原因"):
+def write_errors(path, *, leading_rows, titles, rows, beside=(), reason_title="错误原因"):
     """Write the faulty `rows` of a file to `path`, to be corrected there and imported again; return how many.
 
     leading_rows: the rows above the header; titles: the header row; each a sequence of cells as they were read.
@@ -30,28 +30,36 @@ def write_errors(path, *, leading_rows, titles, rows, reason_title="错误原因
     red; in the first 1,000 rows they carry the reasons as a comment. What exceeds a sheet continues on the next one,
     under the same header.
 
+    `beside`: further sheets of the file, (sheet, leading_rows, titles, rows) each; the count is that of all sheets.
+
     `path` appears only when it is complete.
     """
+    with staged(path) as draft, streaming_workbook(draft) as book:
+        looks, written = _Looks(book), 0
+        for sheet, *content in ((SHEET, leading_rows, titles, rows), *beside):
+            written += _write_sheets(book, looks, sheet, *content, reason_title)
+        return written
+
+
+def _write_sheets(book, looks, name, leading_rows, titles, rows, reason_title):
     rows = iter(rows)
     header = len(leading_rows)
     written = 0
-    with staged(path) as draft, streaming_workbook(draft) as book:
-        looks = _Looks(book)
-        for index in count():
-            sample = list(islice(rows, DRESSED_ROWS))
-            if index and not sample:
-                return written
-            sheet = book.add_worksheet(sheet_name(SHEET, index))
-            sheet.freeze_panes(header + 1, 0)
-            sheet.set_landscape()
-            sheet.fit_to_pages(1, 0)
-            _set_widths(sheet, titles, sample)
-            _write_top(sheet, looks, leading_rows, titles, reason_title)
-            last = header
-            for last, row in enumerate(chain(sample, islice(rows, SHEET_ROWS - header - len(sample))), header + 1):
-                _write_row(sheet, looks, last, row, len(titles), dressed=written < DRESSED_ROWS)
-                written += 1
-            sheet.autofilter(header, 0, last, len(titles))
+    for index in count():
+        sample = list(islice(rows, DRESSED_ROWS))
+        if index and not sample:
+            return written
+        sheet = book.add_worksheet(sheet_name(name, index))
+        sheet.freeze_panes(header + 1, 0)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+        _set_widths(sheet, titles, sample)
+        _write_top(sheet, looks, leading_rows, titles, reason_title)
+        last = header
+        for last, row in enumerate(chain(sample, islice(rows, SHEET_ROWS - header - len(sample))), header + 1):
+            _write_row(sheet, looks, last, row, len(titles), dressed=written < DRESSED_ROWS)
+            written += 1
+        sheet.autofilter(header, 0, last, len(titles))
 
 
 class _Looks(dict):

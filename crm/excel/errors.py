@@ -1,7 +1,10 @@
 """The faulty rows of an import as a workbook in the layout of the original file."""
 
+from contextlib import ExitStack
+
 from crm.excel import files
 from crm.excel.error_workbook import write_errors
+from crm.excel.resource import resource_for
 from crm.models import ImportRow
 
 FAULTY = (ImportRow.Kind.CONFLICT, ImportRow.Kind.ERROR)
@@ -10,17 +13,26 @@ BLOCK = 2000
 
 def write(batch, path) -> int:
     """Write rows that were or would be refused to ``path``, in file order; gives how many. Reads the file again."""
-    with files.open_table(batch) as table:
-        above = []
-        header = None
-        for row in table.rows:
-            if row.number < batch.header_row:
-                above.append(row.cells)
-            else:
-                header = row
-                break
-        titles = list(header.cells) if header is not None and header.number == batch.header_row else batch.titles
-        return write_errors(path, leading_rows=above, titles=titles, rows=_faulty(batch, table.rows))
+    with ExitStack() as open_tables:
+        (above, titles, rows), *beside = [
+            _content(part, open_tables.enter_context(files.open_table(part))) for part in batch.parts
+        ]
+        sheets = [(resource_for(batch.lines.resource)._meta.sheet, *content) for content in beside]
+        return write_errors(path, leading_rows=above, titles=titles, rows=rows, beside=sheets)
+
+
+def _content(batch, table):
+    """What stands above the rows of a sheet, its titles, its faulty rows."""
+    above = []
+    header = None
+    for row in table.rows:
+        if row.number < batch.header_row:
+            above.append(row.cells)
+        else:
+            header = row
+            break
+    titles = list(header.cells) if header is not None and header.number == batch.header_row else batch.titles
+    return above, titles, _faulty(batch, table.rows)
 
 
 def _faulty(batch, rows):

@@ -4,6 +4,8 @@ What goes in is decided when it is written: rows by the policy's "export" of who
 from that person.
 """
 
+from itertools import islice
+
 from django.conf import settings
 from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, F, TextField
 from django.db.models.functions import Cast
@@ -43,8 +45,7 @@ class Exporter:
         columns = [_stored(model._meta.get_field(name)) for name in single]
         last = None
         while True:
-            page = queryset.order_by("-pk") if last is None else queryset.order_by("-pk").filter(pk__lt=last)
-            chunk = list(page.values_list("pk", *columns)[:CHUNK])
+            chunk = list(_page(queryset, last).values_list("pk", *columns)[:CHUNK])
             if not chunk:
                 return
             last = chunk[-1][0]
@@ -120,13 +121,47 @@ def _stored(field):
     return field.attname
 
 
-def write(path, resource, user, queryset, *, kind="xlsx", names=None, on_progress=None) -> int:
-    """Write what ``user`` may export of ``queryset`` to ``path``; gives the number of rows."""
+class LineExporter(Exporter):
+    """Reads the lines of heads, a page of heads at a time."""
+
+    def rows(self, heads):
+        """Cells of the lines of ``heads`` that the person may see: newest head first, its lines in their order."""
+        model, head = self.resource.model, self.resource.head_column
+        visible = self.resource.policy.visible_to(self.user, "view")
+        single = [field.name for field in self.own if field.name not in self.computed]
+        columns = [_stored(model._meta.get_field(name)) for name in single]
+        last = None
+        while ids := list(_page(heads, last).values_list("pk", flat=True)[:CHUNK]):
+            last = ids[-1]
+            rows = visible.filter(**{f"{head}__in": ids}).order_by(f"-{head}", "pk")
+            lines = rows.values_list("pk", *columns).iterator(CHUNK)
+            while chunk := list(islice(lines, CHUNK)):
+                yield from self._cells(model, chunk, single)
+
+
+def _page(rows, last):
+    rows = rows.order_by("-pk")
+    return rows if last is None else rows.filter(pk__lt=last)
+
+
+def lines_of(resource, user) -> LineExporter | None:
+    """What reads the lines of the records of ``resource`` for ``user``; None where there are none to be seen."""
+    lines = resource.lines and resource.lines()
+    return LineExporter(lines, user) if lines and lines.policy.allows(user, "view") else None
+
+
+def write(path, resource, user, queryset, *, kind="xlsx", names=None, with_lines=True, on_progress=None) -> int:
+    """Write what ``user`` may export of ``queryset`` to ``path``; gives the number of rows.
+
+    A workbook has the lines on a second sheet unless they are not wanted; csv has no sheets and leaves them out.
+    """
     exporter = Exporter(resource, user, names)
     rows = resource.policy.limit(queryset, user, "export")
     if kind == "csv":
         return writer.write_csv(path, exporter.columns, exporter.rows(rows), on_progress=on_progress)
-    return writer.write_xlsx(path, exporter.columns, exporter.rows(rows), on_progress=on_progress)
+    lines = lines_of(resource, user) if with_lines else None
+    beside = [(lines.resource._meta.sheet, lines.columns, lines.rows(rows))] if lines else []
+    return writer.write_xlsx(path, exporter.columns, exporter.rows(rows), beside=beside, on_progress=on_progress)
 
 
 def record(user, resource, rows, file_name, where="") -> None:

@@ -31,7 +31,7 @@ def run_export(run) -> dict:
     params = run.job.params
     resource = resource_for(params["resource"])
     queryset = listed(apps.get_model(params["resource"]), run.user, params["query"])
-    name = file_name(resource, params["format"])
+    name = file_name(resource, params["kind"])
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         rows = export.write(
@@ -39,8 +39,9 @@ def run_export(run) -> dict:
             resource,
             run.user,
             queryset,
-            kind=params["format"],
+            kind=params["kind"],
             names=params["names"],
+            with_lines=params["with_lines"],
             on_progress=lambda done: run.beat(done, run.job.total, f"已写入 {done} 行"),
         )
         with run.chunk(done=rows, checkpoint={}, message=f"共 {rows} 行"):

@@ -6,13 +6,17 @@ columns (``Companion``) write a second record beside the first, e.g. the default
 
 from functools import cached_property
 
+from django.core.validators import MinValueValidator
+from django.db import models
 from import_export import fields, resources
 
-from crm import audit
+from crm import audit, bulk
 from crm.excel.widgets import CellWidget, widget_for
 from crm.fields import KeyField
 from crm.policies import OwnedPolicy, policy_for
 
+PLACE_WORDS = ("序号", "项次", "行次", "line", "line no", "item no")
+PLACE_HELP = "明细在单据里的第几行：已有的行按行号更新，新的行接着往下编；新单据的可以留空，按文件里的先后。"
 _resources: dict[str, type["Resource"]] = {}
 
 
@@ -41,10 +45,11 @@ class Resource(resources.ModelResource):
     they are tried, ``fixed`` (what a stored record keeps, however the file writes it), ``notes`` (more lines above the
     template), ``synonyms``, ``examples``, ``titles`` and ``cells`` (another header or widget for a field), ``guard`` (a
     field that must not differ when a record is recognised by another key, so that a wrong code does not overwrite
-    another customer).
+    another customer). ``lines`` names the resource of its lines, which fill the second sheet of the workbook.
     """
 
     companion = None
+    lines: type["LineResource"] | None = None
     one_by_one = False  # new records are few and have rules that only their service knows: ``create`` writes each
 
     class Meta:
@@ -66,7 +71,8 @@ class Resource(resources.ModelResource):
         names = [*meta.fields, *getattr(meta, "readonly", ())]
         self.fields = {name: self.field_from_django_field(name, meta.model._meta.get_field(name)) for name in names}
         for name, title in getattr(meta, "computed", {}).items():
-            self.fields[name] = Field(name, title, CellWidget(), importable=False)
+            cell = getattr(meta, "cells", {}).get(name, CellWidget)
+            self.fields[name] = Field(name, title, cell(), importable=False)
         if self.companion is not None:
             self.fields |= {field.name: field for field in self.companion.columns()}
 
@@ -186,6 +192,10 @@ class Resource(resources.ModelResource):
         """Why this person may not make these ``{column: [old, new]}`` to a stored record here; None: he may."""
         return None
 
+    def closed(self, rows) -> dict[int, str]:
+        """``{id: why}`` of those of the stored ``rows`` that are in no state to be changed by a file, by whomever."""
+        return {}
+
     def empty_value(self, name):
         """What a blank cell means: the default of a new record, no change of a stored one."""
         field = self.model._meta.get_field(name)
@@ -203,6 +213,98 @@ class Resource(resources.ModelResource):
 
     def describe(self, values) -> str:
         return str(values.get("name") or values.get("code") or "")[:200]
+
+
+class LineResource(Resource):
+    """The lines of a head, on a sheet of their own: each names its head by number and its place in it (行号).
+
+    Declared as ``lines`` of the head's resource. Lines have no key of their own: 行号 counts the valid lines of a head
+    from 1 in the order in which they were entered. Lines that a file does not name stay as they are.
+    Meta besides: ``head`` (the field that leads to the head), ``sheet`` (the name of the sheet).
+    """
+
+    class Meta(Resource.Meta):
+        head = sheet = ""
+        computed = {"head": "", "position": "行号"}
+        keys = (("position", "position"),)
+        fixed = ("head", "position")
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        number = self.heads.fields[self.number]
+        place = widget_for(models.PositiveIntegerField(validators=[MinValueValidator(1)]))
+        head = Field(
+            "head",
+            number.column_name,
+            number.widget,
+            synonyms=number.synonyms,
+            required=True,
+            help=f"本文件里的，或系统里已有的、您可以修改的{self.heads.model._meta.verbose_name}。",
+            example=number.example or "",
+        )
+        position = Field("position", "行号", place, synonyms=PLACE_WORDS, help=PLACE_HELP, example="1")
+        self.fields = {"head": head, "position": position} | {
+            name: field for name, field in self.fields.items() if name not in ("head", "position")
+        }
+
+    @cached_property
+    def heads(self) -> Resource:
+        return resource_for(self.model._meta.get_field(self._meta.head).related_model._meta.label)
+
+    @property
+    def number(self) -> str:
+        """The field of the head by which its lines name it."""
+        return self.heads._meta.keys[0][0]
+
+    @property
+    def head_column(self) -> str:
+        return self.model._meta.get_field(self._meta.head).attname
+
+    def head_key(self, values) -> tuple[str, ...] | None:
+        return self.heads.key_of({self.number: values.get("head")})
+
+    def key_of(self, values):
+        key, position = self.head_key(values), values.get("position")
+        return ("position", *key, str(position)) if key and position else None
+
+    def find(self, keys):
+        stored = self.heads.find({key[1:-1] for key in keys})
+        heads = {ids[0]: key for key, ids in stored.items() if len(ids) == 1 and ids[0] > 0}
+        found = {
+            ("position", *heads[head], str(place)): [pk]
+            for head, lines in self.placed(heads).items()
+            for place, pk in enumerate(lines, 1)
+        }
+        return {key: found[key] for key in keys & found.keys()}
+
+    def placed(self, heads) -> dict[int, list[int]]:
+        """``{id of a head: [ids of its valid lines in their order]}``."""
+        rows = self.model._base_manager.filter(**{f"{self.head_column}__in": heads}, is_valid=True).order_by("pk")
+        found: dict[int, list[int]] = {}
+        for head, pk in rows.values_list(self.head_column, "pk"):
+            found.setdefault(head, []).append(pk)
+        return found
+
+    def compute(self, ids, user):
+        heads = dict(self.model._base_manager.filter(pk__in=ids).values_list("pk", self.head_column))
+        rows = self.heads.model._base_manager.filter(pk__in=set(heads.values()))
+        numbers = dict(rows.values_list("pk", self.number))
+        places = {pk: at for lines in self.placed(numbers).values() for at, pk in enumerate(lines, 1)}
+        return {pk: {"head": numbers[head], "position": places[pk]} for pk, head in heads.items()}
+
+    def closed(self, rows):
+        heads = {row["id"]: row[self.head_column] for row in rows}
+        closed = self.heads.closed(bulk.stored_rows(self.heads.model, set(heads.values())).values())
+        return {pk: closed[head] for pk, head in heads.items() if head in closed}
+
+    def derived(self, values, stored, head, context) -> dict:
+        """Values that follow from ``values`` over the ``stored`` line (None: a new one) of ``head``, a dict of fields,
+        as the model's own ``save`` derives them."""
+        return {}
+
+    def describe(self, values):
+        place = f" 第 {values['position']} 行" if values.get("position") else ""
+        return f"{values.get('head') or ''}{place}"[:200]
 
 
 def register(cls):

@@ -29,35 +29,37 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
-def write(path, columns, converters, rows, name) -> None:
-    """Write ``rows`` (sequences of values, as long as ``columns``) to ``path``.
+def write(path, tables) -> None:
+    """Write ``tables``, ``(columns, converters, rows, name)`` each, to ``path``, one after the other.
 
-    ``converters``, one for each column, make of a value what a cell holds: str, int, float, date or naive datetime,
-    None where it is blank. Strings of at most ``SHORT`` characters and None they would leave alone, and are not asked.
+    ``rows`` are sequences of values, as long as ``columns``. ``converters``, one for each column, make of a value what
+    a cell holds: str, int, float, date or naive datetime, None where it is blank. Strings of at most ``SHORT``
+    characters and None they would leave alone, and are not asked.
     ``name(index)`` names the sheets: as many as the rows need, and one where there are none.
     Raises ValueError for a row of another length.
     """
-    table = _Table(columns, converters)
-    rows, sheets = iter(rows), []
+    formats = list(dict.fromkeys(column.number_format for columns, *_ in tables for column in columns))
+    sheets = []
     with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=LEVEL) as book:
         book.writestr("_rels/.rels", _relations([("officeDocument", "xl/workbook.xml")]))
-        following = list(islice(rows, 1))
-        while following or not sheets:
-            with book.open(f"xl/worksheets/sheet{len(sheets) + 1}.xml", "w") as part:
-                area = table.write(part, chain(following, rows), is_first=not sheets)
-            sheets.append((name(len(sheets)), area))
+        for columns, converters, given, name in tables:
+            table, rows, before = _Table(columns, converters, formats), iter(given), len(sheets)
             following = list(islice(rows, 1))
-        for place, xml in _parts(sheets, table.formats):
+            while following or len(sheets) == before:
+                with book.open(f"xl/worksheets/sheet{len(sheets) + 1}.xml", "w") as part:
+                    area = table.write(part, chain(following, rows), is_first=not sheets)
+                sheets.append((name(len(sheets) - before), area))
+                following = list(islice(rows, 1))
+        for place, xml in _parts(sheets, formats):
             book.writestr(place, xml)
 
 
 class _Table:
     """The columns, and how their cells are written."""
 
-    def __init__(self, columns, converters):
+    def __init__(self, columns, converters, formats):
         self.columns = columns
-        self.formats = list(dict.fromkeys(column.number_format for column in columns))
-        self.styles = [_HEADER + 1 + self.formats.index(column.number_format) for column in columns]
+        self.styles = [_HEADER + 1 + formats.index(column.number_format) for column in columns]
         self.letters = [xl_col_to_name(index) for index in range(len(columns))]
         self.cells = [_Cells(*cells) for cells in zip(self.letters, self.styles, converters, strict=True)]
 

@@ -7,9 +7,8 @@ from xlsxwriter.utility import xl_col_to_name
 
 from .columns import row_height
 from .sheets import HEADER_FILL, SHEET_ROWS
-from .writer import EXACT_LIMIT, FIRST_DATE, staged
+from .writer import DATA_SHEET, EXACT_LIMIT, FIRST_DATE, staged
 
-DATA_SHEET = "数据"
 GUIDE_SHEET = "填写说明"
 OPTIONS_SHEET = "选项"
 
@@ -38,8 +37,10 @@ _LIMITS = {
 _REFUSAL = {"error_title": "填写有误"}
 
 
-def write_template(path, columns, *, title, notes):
+def write_template(path, columns, *, title, notes, beside=()):
     """Write a template for `columns` to `path`; it can be filled in and imported as it is.
+
+    `beside`: further sheets to fill in, (name, columns) each, explained below the first.
 
     「数据」 holds nothing but the header in row 1 (required columns red, marked with *, explained in comments), columns
     formatted by kind so that long ids and leading zeros survive typing, drop-downs and checks with Chinese messages.
@@ -50,9 +51,13 @@ def write_template(path, columns, *, title, notes):
     """
     with staged(path) as draft, Workbook(draft) as book:
         book.set_properties({"title": title})
-        data, guide, options = (book.add_worksheet(name) for name in (DATA_SHEET, GUIDE_SHEET, OPTIONS_SHEET))
-        _write_data(book, data, columns, _write_options(options, columns))
-        _write_guide(book, guide, columns, title, notes)
+        parts = [(DATA_SHEET, columns), *beside]
+        sheets = [book.add_worksheet(name) for name, _ in parts]
+        guide, options = book.add_worksheet(GUIDE_SHEET), book.add_worksheet(OPTIONS_SHEET)
+        sources = _write_options(options, [column for _, own in parts for column in own])
+        for sheet, (_, own) in zip(sheets, parts, strict=True):
+            _write_data(book, sheet, own, sources)
+        _write_guide(book, guide, parts, title, notes)
 
 
 def _write_options(sheet, columns):
@@ -114,7 +119,7 @@ def _rule(column, sources):
     return None
 
 
-def _write_guide(book, sheet, columns, title, notes):
+def _write_guide(book, sheet, parts, title, notes):
     framed = {"text_wrap": True, "valign": "top", "border": 1, "border_color": "#BFBFBF"}
     cell, required = book.add_format(framed), book.add_format({**framed, "font_color": "#C00000"})
     header = book.add_format({**framed, "bold": True, "bg_color": HEADER_FILL})
@@ -131,17 +136,23 @@ def _write_guide(book, sheet, columns, title, notes):
         sheet.merge_range(row, 0, row, len(_GUIDE) - 1, "", wrapped)
         sheet.write_string(row, 0, f"{row}. {note}", wrapped)
 
-    top = len(notes) + 2
-    sheet.repeat_rows(top)
-    for index, (name, width) in enumerate(_GUIDE):
+    for index, (_, width) in enumerate(_GUIDE):
         sheet.set_column(index, index, width)
-        sheet.write_string(top, index, name, header)
-    for row, column in enumerate(columns, top + 1):
-        need = "必填" if column.required else "选填"
-        texts = [column.name, need, _hint(column), column.help, column.example, _shown(column.options)]
-        sheet.set_row(row, row_height(texts, widths))
-        for index, text in enumerate(texts):
-            sheet.write_string(row, index, text, required if column.required and index < 2 else cell)
+    top = len(notes) + 2
+    sheet.repeat_rows(top + (len(parts) > 1))
+    for name, columns in parts:
+        if len(parts) > 1:
+            sheet.write_string(top, 0, f"工作表“{name}”", book.add_format({"bold": True}))
+            top += 1
+        for index, (heading, _) in enumerate(_GUIDE):
+            sheet.write_string(top, index, heading, header)
+        for row, column in enumerate(columns, top + 1):
+            need = "必填" if column.required else "选填"
+            texts = [column.name, need, _hint(column), column.help, column.example, _shown(column.options)]
+            sheet.set_row(row, row_height(texts, widths))
+            for index, text in enumerate(texts):
+                sheet.write_string(row, index, text, required if column.required and index < 2 else cell)
+        top += len(columns) + 2
 
 
 def _shown(options):

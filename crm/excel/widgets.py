@@ -58,10 +58,15 @@ class Context:
         self._names[key] = names
 
     def label(self, model, pk, attribute=""):
+        found = self.record(model, pk)
+        return "" if found is None else getattr(found, attribute) if attribute else str(found)
+
+    def record(self, model, pk):
+        """The record ``pk`` of ``model``, or None."""
         labels = self._labels.setdefault(model, {})
         if pk not in labels:
             self.load_labels(model, {pk})
-        return (getattr(labels[pk], attribute) if attribute else str(labels[pk])) if pk in labels else ""
+        return labels.get(pk)
 
     def load_labels(self, model, pks):
         """Fetch the records behind ``pks`` that are not known yet, at once."""

@@ -6,6 +6,7 @@ import re
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ import xlsxwriter
 from . import sheets
 from .columns import BOOLEAN
 
+DATA_SHEET = "数据"
 CELL_UNITS = 32_767  # UTF-16 units
 CUT_MARK = "…（内容过长，已截断）"
 FIRST_DATE = date(1900, 3, 1)  # for earlier ones programs disagree about the serial number
@@ -21,7 +23,7 @@ EXACT_DIGITS = 15  # further digits of a number Excel rounds away
 EXACT_LIMIT = 10**EXACT_DIGITS
 
 
-def write_xlsx(path, columns, rows, *, sheet="数据", on_progress=None, every=5000):
+def write_xlsx(path, columns, rows, *, sheet=DATA_SHEET, beside=(), on_progress=None, every=5000):
     """Write `rows` (sequences as long as `columns`) under a header row to `path`; return how many there were.
 
     Text stays text, numbers, dates and times are typed; True and False read 是 and 否, a list of choices is joined by
@@ -31,20 +33,24 @@ def write_xlsx(path, columns, rows, *, sheet="数据", on_progress=None, every=5
 
     A sheet holds 1,048,575 rows; further ones go to 「数据 (2)」 and so on.
 
-    `on_progress` is called with the number of rows done, after each `every` rows and at the end.
+    `beside` are further tables, (sheet, columns, rows) each, on sheets of their own behind these rows.
+
+    `on_progress` is called with the number of rows done, of each table, after each `every` rows and at the end.
     `path` appears only when it is complete.
 
     Raises ValueError for repeated headers, rows of another length and aware datetimes.
     """
-    names = [column.name for column in columns]
-    if repeated := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"表头重复：{'、'.join(sorted(repeated))}")
-
-    counted = _Counted(rows, on_progress, every)
-    converters = [_XLSX_CELLS.get(column.kind, _text_cell) for column in columns]
+    tables, counted = [], []
+    for title, own, given in ((sheet, columns, rows), *beside):
+        names = [column.name for column in own]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"表头重复：{'、'.join(sorted(repeated))}")
+        counted.append(_Counted(given, on_progress, every))
+        converters = [_XLSX_CELLS.get(column.kind, _text_cell) for column in own]
+        tables.append((own, converters, counted[-1], partial(sheet_name, title)))
     with staged(path) as draft:
-        sheets.write(draft, columns, converters, counted, lambda index: sheet_name(sheet, index))
-    return counted.total
+        sheets.write(draft, tables)
+    return counted[0].total
 
 
 def write_csv(path, columns, rows, *, on_progress=None, every=5000):

@@ -6,7 +6,11 @@ from django.utils import timezone
 
 
 class ImportBatch(models.Model):
-    """One uploaded file: mapped, checked into staged rows, previewed, applied, perhaps undone."""
+    """One uploaded file: mapped, checked into staged rows, previewed, applied, perhaps undone.
+
+    The lines on a second sheet of the file are a batch of their own (``lines``) with columns and rows; it goes the way
+    of its ``heads``, and only that has a state.
+    """
 
     class State(models.TextChoices):
         UPLOADED = "uploaded", "待匹配列"
@@ -35,6 +39,9 @@ class ImportBatch(models.Model):
         "crm.Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name="任务"
     )
     message = models.CharField("说明", max_length=500, blank=True, default="")
+    heads = models.OneToOneField(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="lines", verbose_name="所属导入"
+    )
     created_at = models.DateTimeField("上传时间", default=timezone.now)
     finished_at = models.DateTimeField("完成时间", null=True, blank=True)
 
@@ -47,13 +54,19 @@ class ImportBatch(models.Model):
     def __str__(self):
         return self.file_name
 
+    @property
+    def parts(self) -> list["ImportBatch"]:
+        """The sheets of the file: the batch itself, then its lines if there are any."""
+        return [self, self.lines] if hasattr(self, "lines") else [self]
+
 
 class ImportRow(models.Model):
     """One row of a checked file: what it would do, on which record in which version, or why it cannot.
 
     ``values`` are cleaned values by column (``{name: JSON value}``), ``changes`` the difference ``{field: [old, new]}``
     that was previewed, ``problems`` ``[{"index": column of the file, "text": what is wrong}]``, ``key`` the fingerprint
-    by which a second row about the same record is noticed.
+    by which a second row about the same record is noticed; of a line, ``head`` is the key of its head and ``position``
+    its place there.
     """
 
     class Kind(models.IntegerChoices):
@@ -77,6 +90,8 @@ class ImportRow(models.Model):
     changes = models.JSONField("变更", default=dict)
     problems = models.JSONField("问题", default=list)
     key = models.CharField("识别键", max_length=32, blank=True, default="")
+    head = models.CharField("所属单据", max_length=32, blank=True, default="")
+    position = models.PositiveIntegerField("明细行号", null=True)
     target_id = models.BigIntegerField("目标记录", null=True)
     target_version = models.PositiveIntegerField("目标版本", null=True)
 
@@ -88,6 +103,7 @@ class ImportRow(models.Model):
         indexes = [
             models.Index(fields=["batch", "kind", "number"], name="import_row_kind"),
             models.Index(fields=["batch", "key"], name="import_row_key"),
+            models.Index(fields=["batch", "head"], name="import_row_head"),
         ]
 
     def __str__(self):

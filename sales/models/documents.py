@@ -80,21 +80,35 @@ class DocumentFields(models.Model):
         if self.contact_id and self.customer_id and self.contact.customer_id != self.customer_id:
             raise ValidationError({"contact": "这位联系人不属于该客户，请重新选择。"})
 
+    settled = ("total_amount",)  # the columns that follow from the lines
+
     @classmethod
-    def settle(cls, pk) -> None:
-        """Write the sum of the lines of document ``pk`` into its head, which the caller's transaction has locked.
+    def settle(cls, *pks) -> None:
+        """Write the sums of the lines of the documents ``pks`` into their heads, locked in the caller's transaction.
 
         Raises ValidationError where more was received or invoiced already.
         """
-        head = cls._base_manager.select_for_update().get(pk=pk)
-        total = head.items.filter(is_valid=True).aggregate(total=Sum("amount"))["total"] or Decimal(0)
-        if head.total_amount != total:
+        lines = cls._meta.get_field("items").related_model.objects.valid().filter(**{f"{cls._line_head()}__in": pks})
+        sums = dict(lines.order_by().values_list(cls._line_head()).annotate(total=Sum("amount")))
+        changed = []
+        for head in cls._base_manager.select_for_update().filter(pk__in=pks).order_by("pk"):
+            total = sums.get(head.pk) or Decimal(0)
+            if head.total_amount == total:
+                continue
             for name in ("received_amount", "invoiced_amount"):
                 if total < getattr(head, name, 0):
                     done = f"{cls._meta.get_field(name).verbose_name} {getattr(head, name):,.2f}"
                     raise ValidationError(f"{cls.what}“{head.number}”{done}，总金额不能减到 {total:,.2f}。")
-            head.total_amount = total
-            head.save(update_fields=["total_amount"])
+            head.take_total(total)
+            changed.append(head)
+        cls._base_manager.bulk_update(changed, cls.settled)
+
+    @classmethod
+    def _line_head(cls) -> str:
+        return cls._meta.get_field("items").field.name
+
+    def take_total(self, total) -> None:
+        self.total_amount = total
 
 
 class DocumentLine(Record):
@@ -178,7 +192,13 @@ class DocumentLine(Record):
                 kwargs["update_fields"] = {*names, "amount"}
             super().save(*args, **kwargs)
             if not _deferred.get():
-                head.settle(getattr(self, f"{self.head_field}_id"))
+                self.settle_rows([vars(self)])
+
+    @classmethod
+    def settle_rows(cls, rows) -> None:
+        """Bring the totals of the heads of ``rows`` up to date, each once."""
+        head = cls._meta.get_field(cls.head_field).related_model
+        head.settle(*{row[f"{cls.head_field}_id"] for row in rows})
 
 
 @contextmanager

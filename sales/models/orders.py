@@ -39,6 +39,7 @@ class Order(FSMModelMixin, DocumentFields, Record):
     """
 
     series, what = "order", "订单"
+    settled = ("total_amount", "paid_state")
 
     contract = models.ForeignKey(
         Contract, on_delete=models.PROTECT, null=True, blank=True, related_name="orders", verbose_name="合同"
@@ -94,6 +95,10 @@ class Order(FSMModelMixin, DocumentFields, Record):
             self.paid_state = PaidState.of(self.received_amount, self.total_amount)
             kwargs["update_fields"] = {*names, "paid_state"}
         super().save(*args, **kwargs)
+
+    def take_total(self, total):
+        super().take_total(total)
+        self.paid_state = PaidState.of(self.received_amount, total)
 
     @transition(
         status,

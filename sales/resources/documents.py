@@ -2,16 +2,19 @@
 
 from django.core.exceptions import ValidationError
 
-from crm import numbering
+from crm import numbering, text
 from crm.excel.resource import Resource, register
-from crm.excel.widgets import ParentWidget
+from crm.excel.widgets import LookupWidget, ParentWidget
+from crm.models import Company
 from crm.policies import policy_for
 from customers.models import Customer
 from customers.resources.interactions import CUSTOMER_WORDS
 from customers.services.reviews import require_usable
 from sales.models import Contract, Quotation
 from sales.models.documents import DocumentFields
+from sales.resources.lines import ContractItemResource, QuotationItemResource
 from sales.resources.opportunities import BuyerWidget
+from sales.services import contracts
 from sales.services.orders import usual_path
 
 HEAD = {
@@ -43,10 +46,9 @@ class DocumentRows:
                 usual[key] = path.pk if path else None
             row["company_path_id"] = usual[key]
 
-    def check_row(self, values, stored, context):
-        if stored is not None and stored["status"] != DocumentFields.DRAFT:
-            return [("number", f"的{self.model.what}已不是草稿，不能用文件修改。")]
-        return []
+    def closed(self, rows):
+        refusal = f"{self.model.what}已不是草稿，不能用文件修改。"
+        return {row["id"]: refusal for row in rows if row["status"] != DocumentFields.DRAFT}
 
     def describe(self, values):
         return str(values.get("number") or values.get("name") or "")[:200]
@@ -54,6 +56,8 @@ class DocumentRows:
 
 @register
 class QuotationResource(DocumentRows, Resource):
+    lines = QuotationItemResource
+
     class Meta:
         model = Quotation
         fields = ["number", "customer", "currency", "valid_until", "company_path", "terms", "remark"]
@@ -71,7 +75,10 @@ class QuotationResource(DocumentRows, Resource):
         fixed = ("customer", "currency")
         titles = {"number": "报价单号", "customer": "客户代码"}
         cells = {"customer": ParentWidget}
-        notes = ["导入的报价单是草稿；报价单号留空时自动编号。已发送的报价单不能再用文件修改。"]
+        notes = [
+            "导入的报价单是草稿；报价单号留空时自动编号。已发送的报价单不能再用文件修改。",
+            "要同时导入明细的新报价单请自己编号，在“报价明细”表里用同一个编号。",
+        ]
         synonyms = HEAD | {
             "number": ("报价编号", "quotation no", *HEAD["number"]),
             "valid_until": ("有效期", "有效期至", "截止日期", "valid until"),
@@ -83,6 +90,16 @@ class QuotationResource(DocumentRows, Resource):
             "valid_until": "2026-12-31",
             "terms": "款到发货",
         }
+
+
+class CompanyWidget(LookupWidget):
+    """One of our own companies by its name or short name; exported by its name, which is its own."""
+
+    def named(self, rows):
+        return super().named(rows) | {text.fold(row.name): row.pk for row in rows}
+
+    def shown(self, pk, context):
+        return context.label(self.model, pk, "name")
 
 
 class ContractCustomerWidget(BuyerWidget):
@@ -97,6 +114,8 @@ class ContractCustomerWidget(BuyerWidget):
 class ContractResource(DocumentRows, Resource):
     """New contracts are those of customers that may buy; whoever imports them owns them, unless he may assign."""
 
+    lines = ContractItemResource
+
     class Meta:
         model = Contract
         fields = [
@@ -104,6 +123,7 @@ class ContractResource(DocumentRows, Resource):
             "name",
             "customer",
             "currency",
+            "company",
             "company_path",
             "start_date",
             "end_date",
@@ -125,11 +145,15 @@ class ContractResource(DocumentRows, Resource):
         keys = [("number", "number_key")]
         fixed = ("customer", "currency")
         titles = {"number": "合同编号", "customer": "客户代码"}
-        cells = {"customer": ContractCustomerWidget}
-        notes = ["导入的合同是草稿，要审核和签约；合同编号留空时自动编号。已审核、已签约的合同不能再用文件修改。"]
+        cells = {"customer": ContractCustomerWidget, "company": CompanyWidget}
+        notes = [
+            "导入的合同是草稿，要审核和签约；合同编号留空时自动编号。审核中、已审核、已签约的合同不能再用文件修改。",
+            "要同时导入明细的新合同请自己编号，在“合同明细”表里用同一个编号。",
+        ]
         synonyms = HEAD | {
             "number": ("合同号", "contract no", *HEAD["number"]),
             "name": ("名称", "合同", "contract name"),
+            "company": ("签约公司", "签约主体", "我方公司", "公司主体", "our company"),
             "start_date": ("开始日期", "起始日期", "start date"),
             "end_date": ("结束日期", "截止日期", "end date"),
             "owner": ("业务员", "销售", "owner"),
@@ -139,13 +163,23 @@ class ContractResource(DocumentRows, Resource):
             "name": "变频器年度供货合同",
             "customer": "KH0001",
             "currency": "CNY",
+            "company": "深圳客源贸易有限公司",
             "start_date": "2026-01-01",
             "end_date": "2026-12-31",
         }
 
+    def fill_blanks(self, rows):
+        super().fill_blanks(rows)
+        companies = list(Company.objects.valid()[:2])
+        if len(companies) == 1:
+            for row in rows:
+                row["company_id"] = row.get("company_id") or companies[0].pk
+
+    def closed(self, rows):
+        reviewed = contracts.reviewed([row["id"] for row in rows])
+        return super().closed(rows) | dict.fromkeys(reviewed, "合同正在审核，审核期间不能修改。")
+
     def check_row(self, values, stored, context):
-        if found := super().check_row(values, stored, context):
-            return found
         start = values.get("start_date") or (stored or {}).get("start_date")
         end = values.get("end_date") or (stored or {}).get("end_date")
         if start and end and str(end) < str(start):

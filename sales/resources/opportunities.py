@@ -8,6 +8,7 @@ from crm.excel.widgets import CellProblem, CellWidget, ParentWidget, as_text
 from crm.policies import HIDDEN_LABEL, policy_for
 from customers.resources.interactions import CUSTOMER_WORDS
 from sales.models import Opportunity, OpportunityItem, OpportunityStage, cents
+from sales.resources.lines import OpportunityItemResource
 
 
 class NumberWidget(CellWidget):
@@ -70,6 +71,8 @@ def normalize(number) -> str:
 class OpportunityResource(Resource):
     """Stage and customer of a stored opportunity are not changed by a file: its stages are timed."""
 
+    lines = OpportunityItemResource
+
     class Meta:
         model = Opportunity
         fields = [
@@ -100,7 +103,10 @@ class OpportunityResource(Resource):
         fixed = ("customer",)
         titles = {"customer": "客户代码"}
         cells = {"number": NumberWidget, "customer": BuyerWidget}
-        notes = ["商机编号留空，就是新商机，自动编号；已有商机的阶段请在看板或商机页面上更换。"]
+        notes = [
+            "商机编号留空，就是新商机，自动编号；已有商机的阶段请在看板或商机页面上更换。",
+            "要同时导入意向产品的新商机请自己编号，在“商机产品”表里用同一个编号。",
+        ]
         synonyms = {
             "number": ("编号", "number"),
             "name": ("名称", "商机", "机会名称", "opportunity", "name"),

@@ -7,6 +7,7 @@ from crm.policies import HIDDEN_LABEL, policy_for
 from customers.models import Customer
 from customers.resources.interactions import CUSTOMER_WORDS
 from sales.models import Contract, Order, OrderStatus
+from sales.resources.lines import OrderItemResource
 from sales.services import orders
 
 
@@ -32,6 +33,8 @@ class ByNumberWidget(ParentWidget):
 @register
 class OrderResource(Resource):
     """Recognised by number. States and what was received come about in the system, never by a file."""
+
+    lines = OrderItemResource
 
     class Meta:
         model = Order
@@ -62,7 +65,7 @@ class OrderResource(Resource):
         cells = {"customer": ParentWidget, "contract": ByNumberWidget}
         notes = [
             "导入的订单是草稿，导入后可在列表里勾选并“确认订单”；已确认的订单不能再用文件修改。",
-            "订单编号留空时自动编号；要同时导入明细的新订单请自己编号，再在“订单明细”里导入同一编号的各行。",
+            "订单编号留空时自动编号；要同时导入明细的新订单请自己编号，在“订单明细”表里用同一个编号。",
         ]
         synonyms = {
             "number": ("编号", "订单号", "单号", "order no", "order number", "订单编码"),
@@ -101,10 +104,7 @@ class OrderResource(Resource):
             row["company_path_id"] = usual[key]
 
     def check_row(self, values, stored, context):
-        if stored is not None:
-            is_draft = stored["status"] == OrderStatus.DRAFT
-            return [] if is_draft else [("number", "的订单已不是草稿，不能用文件修改。")]
-        if (contract := values.get("contract")) is None:
+        if stored is not None or (contract := values.get("contract")) is None:
             return []
         found = context.names(("contract", contract), lambda: Contract.objects.get(pk=contract))
         if found.customer_id != values.get("customer"):
@@ -112,6 +112,9 @@ class OrderResource(Resource):
         if found.currency != values.get("currency", "CNY"):
             return [("currency", f"与合同的币种 {found.currency} 不同，请改成相同的。")]
         return []
+
+    def closed(self, rows):
+        return {row["id"]: "订单已不是草稿，不能用文件修改。" for row in rows if row["status"] != OrderStatus.DRAFT}
 
     def describe(self, values):
         return str(values.get("number") or "")[:200]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from crm import actor, approvals, audit, records, transitions
 from crm.approvals import Effect
 from crm.exchange import NoRate, convert, money
-from crm.models import Company, Currency
+from crm.models import ApprovalRequest, Company, Currency
 from crm.notifications import notify
 from crm.policies import policy_for
 from customers.activity import change_url
@@ -78,6 +78,14 @@ def under_review(contract):
     if contract.status != ContractStatus.DRAFT:
         return None
     return approvals.pending_about(contract).filter(kind=REVIEW).first()
+
+
+def reviewed(ids) -> set[int]:
+    """Those of the contracts ``ids`` about which a request for review is open."""
+    requests = ApprovalRequest.objects.filter(
+        kind=REVIEW, target_type_id=audit.content_type_id(Contract), state=ApprovalRequest.State.PENDING
+    )
+    return set(requests.filter(target_id__in=ids).values_list("target_id", flat=True))
 
 
 def amendments(contract):
