@@ -13,9 +13,10 @@ from crm.admin.home import Figure, Part
 from crm.agenda import Occasion
 from crm.exchange import money
 from crm.models import DataScope
-from crm.policies import policy_for
+from crm.policies import HIDDEN_LABEL, policy_for
 from customers import activity
 from customers.activity import Button, Event, change_url
+from customers.models import Customer
 from customers.services import changes, credit, lifecycle, rating, rulebook
 from sales.models import Order, OrderStatus, PaymentPlan, PaymentRecord, ReceiptStatus
 from sales.services import exposure, payments
@@ -103,15 +104,21 @@ class Instalments:
         if mine:
             rows = rows.filter(contract__owner=user)
         rows = rows.select_related("contract__owner", "contract__customer").order_by("date", "id")
-        return [self._occasion(row) for row in rows[:most]]
+        found = list(rows[:most])
+        buyers = {row.contract.customer_id for row in found}
+        seen = policy_for(Customer).visible_to(user) if user is not None else Customer.objects.all()
+        seen = set(seen.filter(pk__in=buyers).values_list("pk", flat=True))
+        return [self._occasion(row, row.contract.customer_id in seen) for row in found]
 
-    def _occasion(self, row):
+    def _occasion(self, row, is_seen):
+        """The customer is named to those who may see it."""
         contract = row.contract
+        buyer = contract.customer if is_seen else HIDDEN_LABEL
         return Occasion(
             time=timezone.make_aware(datetime.combine(row.date, DUE_AT)),
             kind="回款到期",
             icon="payments",
-            title=f"{contract.customer}：{money(row.open_amount, contract.currency)}",
+            title=f"{buyer}：{money(row.open_amount, contract.currency)}",
             link=change_url(row),
             key=f"instalment:{row.pk}:{row.date:%Y%m%d}",
             note="，".join(filter(None, [str(row), row.term])),

@@ -16,6 +16,7 @@ from sales.models import (
     ContractStatus,
     Invoice,
     InvoiceStatus,
+    InvoiceType,
     Order,
     OrderItem,
     OrderStatus,
@@ -23,12 +24,15 @@ from sales.models import (
     PaymentPlan,
     PaymentRecord,
     Product,
+    ReceiptStatus,
 )
 from sales.services import payments
 
 BUYERS, MOST_ORDERS = 0.7, 5
 SHARES = ((30, 0, "预付款"), (60, 30, "发货款"), (10, 90, "尾款"))
-PUNCTUAL = 0.85
+PUNCTUAL, IN_PARTS, MISTAKEN, UNINVOICED = 0.85, 0.25, 0.04, 0.25
+MISTAKES = ("银行流水号录错，重新登记。", "客户付错账户，已原路退回。", "与另一笔款重复登记。")
+WRONG_INVOICES = ("抬头有误，已红冲重开。", "税号有误，已红冲重开。")
 REASONS = ("客户项目推迟，暂不需要。", "客户改从当地经销商采购。", "规格选错，重新下单。")
 
 
@@ -166,55 +170,74 @@ class Story:
         if day >= self.demo.today or self.random.random() > PUNCTUAL:
             return
         amount = plan.amount if plan else root.total_amount
-        parts = [amount] if self.random.random() < 0.85 else payments.split(amount, [50, 50])
+        parts = [amount] if self.random.random() > IN_PARTS else payments.split(amount, [40, 60])
         for part in parts:
             if part <= 0 or day >= self.demo.today:
                 return
-            finance = self.random.choice(self.finance)
-            yield PaymentRecord(
-                contract=root if plan else None,
-                order=None if plan else root,
-                plan=plan,
-                customer=root.customer,
-                currency=root.currency,
-                amount=part,
-                date=max(day, timezone.localdate(root.created_at)),
-                method=self.random.choice(self.methods),
-                bank_flow=f"{day:%Y%m%d}{self.random.randrange(10**10):010d}",
-                created_at=max(self._moment(day), root.created_at + timedelta(hours=1)),
-                created_by=finance,
-            )
+            if self.random.random() < MISTAKEN:
+                wrong = self._receipt(root, plan, part, day)
+                wrong.__dict__["status"], wrong.void_reason = ReceiptStatus.VOID, self.random.choice(MISTAKES)
+                yield wrong
+            yield self._receipt(root, plan, part, day)
             day += timedelta(days=20)
+            if self.random.random() < 1 - PUNCTUAL:
+                return
+
+    def _receipt(self, root, plan, amount, day):
+        return PaymentRecord(
+            contract=root if plan else None,
+            order=None if plan else root,
+            plan=plan,
+            customer=root.customer,
+            currency=root.currency,
+            amount=amount,
+            date=max(day, timezone.localdate(root.created_at)),
+            method=self.random.choice(self.methods),
+            bank_flow=f"{day:%Y%m%d}{self.random.randrange(10**10):010d}",
+            created_at=max(self._moment(day), root.created_at + timedelta(hours=1)),
+            created_by=self.random.choice(self.finance),
+        )
 
     def write_invoices(self, receipts) -> list[Invoice]:
-        """Invoices follow the receipts of contracts."""
+        """Invoices follow the receipts of contracts; they are sent within days and certified within weeks."""
         invoices = []
         for receipt in receipts:
-            if receipt.contract_id is None or self.random.random() < 0.25:
+            if receipt.contract_id is None or receipt.status == ReceiptStatus.VOID:
+                continue
+            if self.random.random() < UNINVOICED:
                 continue
             day = min(receipt.date + timedelta(days=self.random.randint(0, 6)), self.demo.today)
-            customer = receipt.customer
-            invoice = Invoice(
-                number=f"24{self.random.randrange(10**18):018d}",
-                customer=customer,
-                contract=receipt.contract,
-                payment=receipt,
-                title=customer.invoice_title or customer.name,
-                tax_no=customer.national_tax_no,
-                amount=receipt.amount,
-                currency=receipt.currency,
-                issue_date=day,
-                created_at=max(self._moment(day), receipt.created_at + timedelta(minutes=20)),
-                created_by=receipt.created_by,
+            if self.random.random() < MISTAKEN:
+                wrong = self._invoice(receipt, day)
+                wrong.__dict__["status"], wrong.void_reason = InvoiceStatus.VOID, self.random.choice(WRONG_INVOICES)
+                invoices.append(wrong)
+            invoice = self._invoice(receipt, day)
+            age = (self.demo.today - day).days + self.random.randint(-5, 5)
+            state = (
+                InvoiceStatus.CERTIFIED if age > 45 else InvoiceStatus.DELIVERED if age > 10 else InvoiceStatus.ISSUED
             )
-            old = day < self.demo.today - timedelta(days=30)
-            invoice.__dict__["status"] = self.random.choice(
-                (InvoiceStatus.DELIVERED, InvoiceStatus.CERTIFIED) if old else (InvoiceStatus.ISSUED,)
-            )
+            invoice.__dict__["status"] = state
             invoices.append(invoice)
         self.demo.create(invoices)
         Invoice.settle_rows([vars(invoice) for invoice in invoices])
         return invoices
+
+    def _invoice(self, receipt, day):
+        customer = receipt.customer
+        return Invoice(
+            number=f"24{self.random.randrange(10**18):018d}",
+            customer=customer,
+            contract=receipt.contract,
+            payment=receipt,
+            type=InvoiceType.SPECIAL if customer.national_tax_no else InvoiceType.ORDINARY,
+            title=customer.invoice_title or customer.name,
+            tax_no=customer.national_tax_no,
+            amount=receipt.amount,
+            currency=receipt.currency,
+            issue_date=day,
+            created_at=max(self._moment(day), receipt.created_at + timedelta(minutes=20)),
+            created_by=receipt.created_by,
+        )
 
     def live_today(self):
         """A receipt of this morning, through the service itself."""

@@ -17,7 +17,19 @@ from crm.checks import business_models
 from crm.models import BusinessLog, Department, ExchangeRate, Operation, Role, User
 from crm.policies import policy_for
 from customers.models import Contact, Customer, DealStatus, ReviewStatus, Stage
-from sales.models import DevelopmentPlan, Lead, LeadPool, LeadStatus
+from sales.models import (
+    Contract,
+    DevelopmentPlan,
+    Invoice,
+    InvoiceStatus,
+    Lead,
+    LeadPool,
+    LeadStatus,
+    PaidState,
+    PaymentPlan,
+    PaymentRecord,
+    ReceiptStatus,
+)
 
 CUSTOMERS = 50
 
@@ -130,6 +142,19 @@ class TestDemoCompany(TestCase):
             assert lead.owner_id == lead.customer.owner_id or lead.customer.lock_version > 1
         for lead in Lead.objects.all():
             assert lead.enquiry_count == lead.enquiries.count()
+
+    def test_the_money_of_every_contract_adds_up_and_what_was_voided_says_why(self):
+        for contract in Contract.objects.all():
+            planned = sum(plan.amount for plan in contract.plans.all())
+            receipts = contract.payments.filter(status=ReceiptStatus.VALID)
+            invoices = contract.invoices.exclude(status=InvoiceStatus.VOID)
+            assert contract.received_amount == sum(row.amount for row in receipts) <= contract.total_amount
+            assert contract.invoiced_amount == sum(row.amount for row in invoices) <= contract.total_amount
+            assert planned <= contract.total_amount
+        assert {PaidState.PAID, PaidState.UNPAID} <= set(PaymentPlan.objects.values_list("status", flat=True))
+        assert PaymentRecord.objects.filter(status=ReceiptStatus.VOID).exists()
+        assert not PaymentRecord.objects.filter(status=ReceiptStatus.VOID, void_reason="").exists()
+        assert not Invoice.objects.filter(status=InvoiceStatus.VOID, void_reason="").exists()
 
     def test_telephone_numbers_are_valid_and_mail_addresses_reach_nobody(self):
         numbers = [*Customer.objects.values_list("phone", flat=True), *Contact.objects.values_list("mobile", flat=True)]
