@@ -10,4 +10,5 @@ from sales.admin import (  # noqa: F401
     printing,
     quotations,
     sms,
+    sms_campaigns,
 )
