@@ -1,12 +1,13 @@
-"""From an offer to a signed and amended contract, through the hands of everybody who has a say."""
+"""From a converted lead to a paid and invoiced contract, through the hands of everybody who has a say."""
 
 from decimal import Decimal
 
 import pytest
+from playwright.sync_api import expect
 
 from crm.models import Company, Department
 from customers.models import Contact, Customer, ReviewStatus
-from sales.models import Contract, ContractStatus, Product, Quotation
+from sales.models import Contract, ContractStatus, Lead, LeadPool, Opportunity, PaidState, Product, Quotation
 from tests.browser.company import hire
 from tests.factories import make
 
@@ -20,6 +21,7 @@ def company(transactional_db):
         "seller": hire("zhangsan", "张三", "销售", south),
         "manager": hire("wangwu", "王五", "销售主管", south),
         "reviewer": hire("songkai", "宋凯", "审批人"),
+        "finance": hire("zhengyun", "郑芸", "财务"),
     }
     south.manager = people["manager"]
     south.save()
@@ -48,13 +50,35 @@ def decide(window, title, *, approve=True, comment=""):
     window.page.wait_for_load_state()
 
 
-def test_an_offer_becomes_a_signed_contract_that_is_amended(visitor, company):
-    people = {name: visitor() for name in ("seller", "manager", "reviewer")}
+def receive(window, contract, flow):
+    """Post the receipt that the form proposes."""
+    window.open(f"/sales/contract/{contract.pk}/change/")
+    window.page.click("a:has-text('登记回款')")
+    window.page.select_option("[name=method]", label="银行转账")
+    window.page.fill("[name=bank_flow]", flow)
+    window.shoot(f"receipt-{flow}")
+    window.page.click("[name=_save]")
+    window.page.wait_for_load_state()
+
+
+def test_a_lead_becomes_a_contract_that_is_amended_paid_and_invoiced(visitor, company):
+    people = {name: visitor() for name in ("seller", "manager", "reviewer", "finance")}
     for name, window in people.items():
         window.log_in(company[name])
     seller, page = people["seller"], people["seller"].page
 
-    seller.open(f"/sales/quotation/add/?customer={company['customer'].pk}#items")
+    lead = make(Lead, name="王总", company=company["customer"].name, owner=company["seller"], pool=make(LeadPool))
+    seller.open(f"/sales/lead/{lead.pk}/convert/")
+    page.check(f"[name=customer][value='{company['customer'].pk}']")
+    page.fill("[name=opportunity_name]", "二期产线变频器")
+    page.fill("[name=opportunity_amount]", "30000")
+    seller.shoot("convert")
+    page.click("button.ky-primary:has-text('转为客户')")
+    page.wait_for_url("**/customers/customer/*/change/")
+    deal = Opportunity.objects.get()
+    assert (deal.lead, deal.customer) == (lead, company["customer"])
+
+    seller.open(f"/sales/quotation/add/?customer={company['customer'].pk}&opportunity={deal.pk}#items")
     page.click("select[name=items-0-product] + .select2 .select2-selection")
     page.click(".select2-results__option:has-text('变频器')")
     page.fill("[name=items-0-quantity]", "12")
@@ -76,6 +100,7 @@ def test_an_offer_becomes_a_signed_contract_that_is_amended(visitor, company):
     page.click("text=客户接受")
     page.get_by_text("提交审核").first.wait_for()
     contract = Contract.objects.get()
+    assert (contract.quotation, contract.opportunity) == (quotation, deal)
     seller.shoot("draft")
 
     def submit(reason):
@@ -127,6 +152,27 @@ def test_an_offer_becomes_a_signed_contract_that_is_amended(visitor, company):
     seller.open(f"/sales/contract/{contract.pk}/print/")
     page.frame_locator("#paper").get_by_text("人民币叁万捌仟壹佰玖拾元整").wait_for()
     seller.shoot("contract-print")
+
+    seller.open(f"/sales/paymentplan/generate/{contract.pk}/")
+    page.click("button[name=preview]")
+    page.click("button[name=generate]")
+    page.get_by_text("已生成 3 期回款计划。").wait_for()
+    finance = people["finance"]
+    for flow in ("F1", "F2", "F3"):
+        receive(finance, contract, flow)
+    finance.open(f"/sales/contract/{contract.pk}/change/")
+    finance.page.click("a:has-text('开发票')")
+    finance.page.fill("[name=number]", "24312000000012345678")
+    finance.shoot("invoice")
+    finance.page.click("[name=_save]")
+    finance.page.wait_for_load_state()
+    contract.refresh_from_db()
+    assert contract.received_amount == contract.invoiced_amount == contract.total_amount
+    assert set(contract.plans.values_list("status", flat=True)) == {PaidState.PAID}
+    finance.open("/sales/contract/")
+    expect(finance.page.locator("#result_list")).to_contain_text("3/3")
+    expect(finance.page.locator("#result_list")).to_contain_text("100%")
+    finance.shoot("paid")
 
     phone = visitor(390, 844)
     phone.log_in(company["seller"])
