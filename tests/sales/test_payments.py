@@ -1,6 +1,6 @@
 """Receipts, instalments and invoices: what may be received when, how it is divided up, and that no race overpays."""
 
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from threading import Barrier
 
@@ -116,6 +116,12 @@ def test_money_comes_in_for_signed_contracts_and_confirmed_orders_only(finance):
     assert fresh(order).paid_state == PaidState.PARTIAL
     receive(order, "6", finance)
     assert fresh(order).paid_state == PaidState.PAID
+
+
+def test_the_hour_of_an_order_stays_when_it_is_paid(finance):
+    order = confirmed("10", order_time=time(9, 30))
+    receive(order, "10", finance)
+    assert (fresh(order).paid_state, fresh(order).order_time) == (PaidState.PAID, time(9, 30))
 
 
 def test_sellers_see_receipts_and_enter_none(person):
