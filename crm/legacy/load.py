@@ -160,7 +160,8 @@ class Loader:
         The caller holds a transaction that commits the checkpoint as well. Rows that the database refuses are found one
         by one and left out.
         """
-        return [outcome for wave in self._waves(rows) for outcome in self._load_wave(wave)]
+        with self.table.writing():
+            return [outcome for wave in self._waves(rows) for outcome in self._load_wave(wave)]
 
     def _load_wave(self, rows):
         if not self.context.write:

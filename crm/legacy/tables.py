@@ -8,6 +8,7 @@ An app declares its tables in ``<app>/legacy.py``::
         required = ("customer", "name")
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from crm import bulk
@@ -86,6 +87,10 @@ class Table:
 
     def complete(self, rows, items, context) -> None:
         """Columns of new rows that the model's own ``save`` would set and no resource derives."""
+
+    def writing(self):
+        """A context in which a chunk is written; sums that ``close`` or ``finish`` make need not follow every row."""
+        return nullcontext()
 
     def insert(self, rows, items) -> list[int]:
         """Write the complete new ``rows``; gives their ids."""

@@ -40,6 +40,7 @@ from sales.models import (
     SmsCampaign,
     SmsTemplate,
     cents,
+    totals_later,
 )
 from sales.services.contracts import HEAD, LINE
 
@@ -321,6 +322,9 @@ class Lines(Table):
 
     is_recognised = False
     head = ""
+
+    def writing(self):
+        return totals_later()
 
     def adjust(self, item, context):
         values = item.values

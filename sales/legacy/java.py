@@ -22,6 +22,7 @@ from sales.models import (
     PaidState,
     PaymentRecord,
     Product,
+    totals_later,
 )
 
 PIECE = 500
@@ -134,6 +135,9 @@ class JavaOrderLines(Table):
     model = OrderItem
     required = ("order", "name")
 
+    def writing(self):
+        return totals_later()
+
     def adjust(self, item, context):
         values = item.values
         if "order" not in values:
@@ -164,9 +168,9 @@ class JavaOrderLines(Table):
                 if row["total_amount"] == total:
                     continue
                 row["total_amount"] = total
-                if row["paid_state"] == PaidState.PAID:
+                if row["paid_state"] == PaidState.PAID and total > row["received_amount"]:
+                    receipts.append(_receipt(row, total - row["received_amount"]))
                     row["received_amount"] = total
-                    receipts.append(_receipt(row))
                 rows.append(row)
             bulk.update(Order, rows, [{} for _ in rows], keeps_stamps=True)
             for receipt, number in zip(receipts, numbering.take("payment", len(receipts)), strict=True):
@@ -174,11 +178,11 @@ class JavaOrderLines(Table):
             bulk.insert(PaymentRecord, receipts)
 
 
-def _receipt(order) -> dict:
+def _receipt(order, amount) -> dict:
     return {
         "customer_id": order["customer_id"],
         "order_id": order["id"],
-        "amount": order["total_amount"],
+        "amount": amount,
         "currency": order["currency"],
         "date": order["order_date"],
         "remark": "旧系统里登记为已回款",

@@ -7,7 +7,7 @@ from sales.models.contracts import (
     ContractUserObjectPermission,
     ContractVersion,
 )
-from sales.models.documents import cents, one_total
+from sales.models.documents import cents, one_total, totals_later
 from sales.models.followups import FollowUp
 from sales.models.leads import (
     OPEN,
@@ -113,4 +113,5 @@ __all__ = [
     "TemplateType",
     "cents",
     "one_total",
+    "totals_later",
 ]

@@ -191,24 +191,31 @@ class DocumentLine(Record):
             if (names := kwargs.get("update_fields")) is not None:
                 kwargs["update_fields"] = {*names, "amount"}
             super().save(*args, **kwargs)
-            if not _deferred.get():
-                self.settle_rows([vars(self)])
+            self.settle_rows([vars(self)])
 
     @classmethod
     def settle_rows(cls, rows) -> None:
-        """Bring the totals of the heads of ``rows`` up to date, each once."""
+        """Bring the totals of the heads of ``rows`` up to date, each once; not while somebody does it later."""
+        if _deferred.get():
+            return
         head = cls._meta.get_field(cls.head_field).related_model
         head.settle(*{row[f"{cls.head_field}_id"] for row in rows})
 
 
 @contextmanager
-def one_total(head):
-    """Many lines of ``head`` in one go: its total is settled once at the end."""
+def totals_later():
+    """Lines written meanwhile leave the totals of their heads to the caller."""
     token = _deferred.set(True)
     try:
-        with transaction.atomic():
-            type(head)._base_manager.select_for_update().get(pk=head.pk)
-            yield
-            type(head).settle(head.pk)
+        yield
     finally:
         _deferred.reset(token)
+
+
+@contextmanager
+def one_total(head):
+    """Many lines of ``head`` in one go: its total is settled once at the end."""
+    with totals_later(), transaction.atomic():
+        type(head)._base_manager.select_for_update().get(pk=head.pk)
+        yield
+        type(head).settle(head.pk)
