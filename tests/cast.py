@@ -16,7 +16,7 @@ from django_fsm import FSMField
 from crm import actor, ownership
 from crm.approvals.rows import RequestPolicy
 from crm.fields import KeyField, MultiChoiceField, PhoneField
-from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Department, Role, User
+from crm.models import ApprovalRequest, ApprovalTask, BusinessLog, Company, Department, Role, User
 from crm.policies import ChildPolicy, LogPolicy, OwnedPolicy, PersonalPolicy, ProjectionPolicy, registered, walk
 from customers.models import Customer, PoolRule, SeaCustomer
 from customers.tracking.permissions import ActorPolicy
@@ -234,7 +234,9 @@ def _share(world, model):
     staff = set(world.people) - {"nobody"}
     rights = [world.holders(action, model) for action in ("view", "change", "delete")]
     if model is not User:
-        world.add(make(model), "shared", *rights, labels_for=staff)
+        row = world.add(make(model), "shared", *rights, labels_for=staff)
+        if model is Company:  # contracts on paper and in files give its full name
+            world.readers[row.canaries["name"]] |= staff
         return
     for name, user in world.people.items():
         view, change, delete = rights
@@ -357,6 +359,8 @@ def _belong_at(world, model, policy, path, root):
                 links[column.name] = world.row(column.related_model, other).obj
         top = world.row(root, parent.situation)
         also = _read_besides(world, policy, step, parent)
+        if parent.situation == "removed" and hasattr(policy, "reaches_all"):
+            also |= EVERYWHERE  # what was done to a customer does not go with it
         rights = [
             names & world.holders(action, model)
             for action, names in (("view", top.view | also), ("change", top.change), ("delete", top.change))
