@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from crm import actor, throttle
+from customers.models import Customer
 from customers.models.credentials import in_good_standing
 from customers.services import credentials
 from customers.tracking.models import Reply, UsedNonce
@@ -100,15 +101,17 @@ def _require_now(timestamp) -> None:
 def once(customer, call: Call, work) -> tuple[int, dict, bool]:
     """``(status, answer, repeated)`` of ``work()``, which runs at most once for each idempotency key of ``customer``.
 
-    Calls with the same key wait for each other; its effect and its answer are committed together. What ends in an
+    Calls of a customer wait for each other; the effect and its answer are committed together. What ends in an
     ApiError is an answer too, without effect. Raises ApiError 400, 409.
     """
     name = call.header("Idempotency-Key", "幂等键", NAME_MAX)
     digest = hashlib.sha256(b"\n".join([call.method.encode(), call.path.encode(), call.body])).hexdigest()
-    # on its own first: who finds the row taken must not hold a lock on it while he waits for it
-    Reply.objects.get_or_create(customer=customer, idempotency_key=name, defaults={"digest": digest})
     with transaction.atomic(), actor.acting(ip=call.ip, reason=f"接口：{call.method} {call.path}"[:255]):
-        reply = Reply.objects.select_for_update().get(customer=customer, idempotency_key=name)
+        # before the row that refers to the customer, whom ``work`` locks as well: the other way round is a deadlock
+        Customer._base_manager.select_for_update().get(pk=customer.pk)
+        reply, _ = Reply.objects.select_for_update().get_or_create(
+            customer=customer, idempotency_key=name, defaults={"digest": digest}
+        )
         if reply.digest != digest:
             raise ApiError(409, "idempotency_key_reused", "这个幂等键已用于另一个请求，请换一个")
         if reply.status is not None:
