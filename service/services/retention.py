@@ -1,7 +1,7 @@
 """Churn: who is about to be lost, what is done about it, confirmed losses, and recoveries by a new order.
 
-An order counts when it is confirmed, a contract when it is signed; days are those of Asia/Shanghai. Whatever reads the
-orders of a customer and then settles his case holds his row meanwhile.
+An order counts when it is confirmed, a contract as ``sales.services.moments`` says; days are those of Asia/Shanghai.
+Whatever reads the orders of a customer and then settles his case holds his row meanwhile.
 """
 
 import calendar
@@ -20,13 +20,13 @@ from crm.notifications import notify
 from crm.policies import policy_for
 from customers.models import Customer, DealStatus, OwnerChange, Stage
 from customers.services import lifecycle, pool
-from sales.models import Contract, ContractStatus, Order, OrderStatus
+from sales.models import Contract, Order, OrderStatus
+from sales.services.moments import STANDING
 from service.models import PENDING, ChurnRule, CustomerLoss, LossStatus, RetentionMeasure
 
 SPAN = 20_000  # keys of customers looked at in one query
 LISTED = 100
 UNSETTLED = [*PENDING, LossStatus.LOST]
-SETTLED_DEALS = [ContractStatus.SIGNED, ContractStatus.TERMINATED]  # a terminated one was signed once
 
 
 class LossError(ValueError):
@@ -84,7 +84,7 @@ class Scan:
 def candidates(latest):
     """Customers in play without a deal after ``latest``, with the dates of their last ones; no case is open."""
     orders = Order.objects.filter(customer=OuterRef("pk"), status=OrderStatus.CONFIRMED, is_valid=True).order_by()
-    signed = Contract.objects.filter(customer=OuterRef("pk"), status__in=SETTLED_DEALS, is_valid=True).order_by()
+    signed = Contract.objects.filter(STANDING, customer=OuterRef("pk"), is_valid=True).order_by()
     return (
         Customer.objects.filter(is_valid=True, is_enabled=True, is_closed=False)
         .exclude(deal_status=DealStatus.LOST)
@@ -156,11 +156,11 @@ def tell_owners(today) -> int:
 
 def newer_deal(loss) -> str:
     """The order or contract of the customer that is newer than what the warning knew of, in words; "" without one."""
-    for model, states, column, word in (
-        (Order, [OrderStatus.CONFIRMED], "order_date", "订单"),
-        (Contract, SETTLED_DEALS, "sign_date", "合同"),
+    for model, counts, column, word in (
+        (Order, Q(status=OrderStatus.CONFIRMED), "order_date", "订单"),
+        (Contract, STANDING, "sign_date", "合同"),
     ):
-        rows = model.objects.filter(customer=loss.customer_id, status__in=states, is_valid=True)
+        rows = model.objects.filter(counts, customer=loss.customer_id, is_valid=True)
         since = Q() if loss.last_order_date is None else Q(**{f"{column}__gt": loss.last_order_date})
         if deal := rows.filter(since).order_by(f"-{column}").first():
             return f"{word} {deal.number}（{getattr(deal, column)}）"
@@ -252,7 +252,7 @@ def _rule_of(customer) -> ChurnRule | None:
 def recovered():
     """Unsettled cases whose customers have a deal that is newer than what the warning knew of."""
     orders = Order.objects.filter(customer=OuterRef("customer"), status=OrderStatus.CONFIRMED, is_valid=True)
-    signed = Contract.objects.filter(customer=OuterRef("customer"), status__in=SETTLED_DEALS, is_valid=True)
+    signed = Contract.objects.filter(STANDING, customer=OuterRef("customer"), is_valid=True)
     known = OuterRef("last_order_date")
     newer = Exists(orders.filter(order_date__gt=known)) | Exists(signed.filter(sign_date__gt=known))
     first = Q(last_order_date=None) & (Exists(orders) | Exists(signed))

@@ -76,6 +76,20 @@ def test_who_has_not_ordered_for_six_months_is_warned_of_and_twice_is_nothing_ne
     assert CustomerLoss.objects.count() == 3
 
 
+def test_a_terminated_contract_counts_only_if_money_was_received():
+    """终止且分文未收的合同不算成交：客户照常预警；收过款的合同终止后仍算。"""
+    unpaid, partly = (customer(orders=[ago(months=9)], signed=[ago(months=2)]) for _ in range(2))
+    assert "新预警 0 个" in scan()
+    Contract.objects.filter(customer=unpaid).update(status="terminated")
+    Contract.objects.filter(customer=partly).update(status="terminated", total_amount=10, received_amount=10)
+    assert "新预警 1 个" in scan()
+    loss = CustomerLoss.objects.get()
+    assert loss.customer == unpaid and loss.last_order_date == ago(months=9)
+    assert retention.newer_deal(loss) == ""
+    Contract.objects.filter(customer=unpaid).update(total_amount=10, received_amount=10)
+    assert retention.newer_deal(loss) and "挽回 1 个" in scan()
+
+
 def test_a_level_has_a_rule_of_its_own():
     """等级有专门规则的按专门规则，其余按通用规则。"""
     level = DictionaryItem.objects.get(type="level", code="A")
