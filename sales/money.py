@@ -20,6 +20,7 @@ from customers.models import Customer
 from customers.services import changes, credit, lifecycle, rating, rulebook
 from sales.models import Order, OrderStatus, PaymentPlan, PaymentRecord, ReceiptStatus
 from sales.services import exposure, payments
+from sales.services.links import listed
 
 DUE_AT = time(9)  # instalments are due on a day; on the agenda they stand in the morning
 
@@ -139,10 +140,10 @@ def part(request) -> Part:
         rows = policy.visible_to(user).filter(**mine)
         for label, which in (("七天内到期回款", "week"), ("逾期回款", "overdue")):
             found = rows.filter(pk__in=payments.due(which, today).order_by().values("pk")).order_by()
-            figures.append(_figure(label, found, _list("paymentplan", money=which, **mine)))
+            figures.append(_figure(label, found, listed("paymentplan", money=which, **mine)))
     if policy_for(Order).allows(user, "confirm"):
         drafts = policy_for(Order).visible_to(user).filter(status=OrderStatus.DRAFT)
-        figures.append(Figure("待确认订单", drafts.count(), _list("order", status=OrderStatus.DRAFT)))
+        figures.append(Figure("待确认订单", drafts.count(), listed("order", status=OrderStatus.DRAFT)))
     return Part(figures=figures)
 
 
@@ -154,7 +155,3 @@ def _figure(label, rows, link):
     answers = list(open_amounts.order_by("contract__currency"))
     note = "、".join(money(amount, currency) for currency, _, amount in answers)
     return Figure(label, sum(count for _, count, _ in answers), link, note)
-
-
-def _list(model, **parameters):
-    return f"{reverse(f'admin:sales_{model}_changelist')}?{urlencode(parameters)}"
