@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.cache import cache
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 
 from crm import ownership
@@ -49,6 +49,47 @@ def browse():
 def move(db, tmp_path):
     """``move(source)`` loads a dump of java-crm; gives its report."""
     return mover(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def old_database(django_db_setup):
+    """``old_database(script)`` is the ``mysql://`` address of a database of its own that ``script`` has filled."""
+    import MySQLdb
+
+    config = connection.settings_dict
+    made = []
+
+    def server(**more):
+        return MySQLdb.connect(
+            host=config["HOST"] or "127.0.0.1",
+            port=int(config["PORT"] or 3306),
+            user=config["USER"],
+            password=config["PASSWORD"] or "",
+            charset="utf8mb4",
+            **more,
+        )
+
+    def filled(script):
+        name = f"{config['NAME']}_old{len(made)}"
+        with server() as link:
+            link.cursor().execute(f"DROP DATABASE IF EXISTS `{name}`")
+            link.cursor().execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+        made.append(name)
+        with server(database=name) as link:
+            cursor = link.cursor()
+            # as in the old installations: zero dates, and keys that the engine does not enforce
+            cursor.execute("SET SESSION sql_mode = '', foreign_key_checks = 0")
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    cursor.execute(statement)
+            link.commit()
+        login = f"{config['USER']}:{config['PASSWORD'] or ''}" if config["PASSWORD"] else config["USER"]
+        return f"mysql://{login}@{config['HOST'] or '127.0.0.1'}:{config['PORT'] or 3306}/{name}"
+
+    yield filled
+    for name in made:
+        with server() as link:
+            link.cursor().execute(f"DROP DATABASE `{name}`")
 
 
 @pytest.fixture(scope="module")

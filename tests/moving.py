@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -18,17 +19,25 @@ def mover(folder, system="java-crm"):
     return partial(move, Path(folder), make(User, is_superuser=True), system)
 
 
-def move(folder, admin, system, source, *, write=True) -> dict:
-    if isinstance(source, str) and not source.startswith("mysql://"):
-        (folder / "dump.sql").write_text(source, encoding="utf-8")
-        source = folder / "dump.sql"
-    with Staging(str(folder / f"{LegacyLoad.objects.count()}.db")) as staging:
-        sources.fill(staging, source)
-        load = LegacyLoad.objects.create(system=system, source=sources.shown(source), user=admin)
+def move(folder, admin, system, *given, write=True, **options) -> dict:
+    """Load ``given`` dumps (text or path) or databases (address) as ``admin``; ``options`` as of a ``LegacyLoad``."""
+    found = [_written(folder / f"dump{place}.sql", source) for place, source in enumerate(given)]
+    with Staging(str(folder / f"{uuid4().hex}.db")) as staging:
+        for source in found:
+            sources.fill(staging, source)
+        load = LegacyLoad.objects.create(system=system, source=sources.shown(found[0]), user=admin, options=options)
         context = Context(load, staging, write=write)
         with transaction.atomic():
             run(context)
         return report.of(context)
+
+
+def _written(path, source):
+    """A script becomes a file; paths and addresses, several in lines too, stay what they are."""
+    if not isinstance(source, str) or ";" not in source:
+        return source
+    path.write_text(source, encoding="utf-8")
+    return path
 
 
 def counts(found) -> dict:

@@ -21,7 +21,7 @@ MAX_BYTES = 2 << 30
 
 
 class MoveForm(forms.Form):
-    system = field(forms.ChoiceField, "旧系统", choices=moves.systems)
+    system = field(forms.ChoiceField, "旧系统", choices=moves.systems, help_text="不确定就选自动识别：按表名和列名认。")
     file = forms.FileField(
         label="转储文件",
         required=False,
@@ -35,6 +35,18 @@ class MoveForm(forms.Form):
     )
     user = field(forms.CharField, "数据库账号", help_text="只要有读取权限。")
     password = forms.CharField(label="数据库密码", required=False, widget=UnfoldAdminPasswordWidget)
+
+    files = field(
+        forms.ChoiceField,
+        "附件文件夹",
+        choices=moves.file_folders,
+        help_text="旧服务器上的附件：拷到本机 LEGACY_FILES_DIR 的一个子目录，在这里选它。也可以以后再迁一次补上。",
+    )
+    strangers = field(
+        forms.BooleanField,
+        "找不到客户的服务：按名称新建客户",
+        help_text="Java CRM 的服务只写了客户名称。不选：找不到的不迁，逐条列出。",
+    )
 
     def clean(self):
         given = super().clean()
@@ -94,7 +106,9 @@ class LegacyLoadAdmin(ReadOnly, ModelAdmin):
         form = MoveForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             source, name = form.source()
-            load = moves.begin(source, by=request.user, system=form.cleaned_data["system"], name=name)
+            given = form.cleaned_data
+            choices = {"files": moves.folder_named(given["files"]), "strangers": given["strangers"]}
+            load = moves.begin(source, by=request.user, system=given["system"], name=name, **choices)
             messages.success(request, "开始读取并试运行，不会改动任何数据；完成后在这里看结果。")
             return HttpResponseRedirect(self.address_of(load))
         return self.page(request, "crm/legacy/new.html", {"title": "从旧系统迁入", "form": form})

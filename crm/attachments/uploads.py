@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from django.conf import settings
@@ -52,33 +53,32 @@ def receive(model, parent, upload, *, by, kind=None, remark=""):
     Refused for a file that is empty, too large, of a type that is not allowed, not what its name says, or infected.
     """
     _check_right(model, parent, by)
+    with checked(upload) as (path, values), transaction.atomic():
+        parent = type(parent)._base_manager.select_for_update().get(pk=parent.pk)
+        _check_right(model, parent, by)
+        kind = kind or kind_of(values["extension"])
+        attachment = model(**{parent_field(model): parent}, **values, kind=kind, remark=remark)
+        attachment.full_clean(exclude=["state"])
+        records.save(attachment, by=by)
+        # before the commit: a record without its file would be worse than a file without its record
+        store.place(path)
+    return attachment
+
+
+@contextmanager
+def checked(upload):
+    """``(path, values)``: a checked copy of ``upload`` and what its record says of it. Whoever places the copy
+    (``store.place``) keeps it. Raises Refused."""
     name = clean_name(upload.name)
-    extension = _check_outside(name, upload.size)
+    extension = check_outside(name, upload.size)
     path = store.incoming()
     try:
         digest, size = _write(upload, path, name)
         has_preview = _check_inside(path, name, extension)
-        with transaction.atomic():
-            parent = type(parent)._base_manager.select_for_update().get(pk=parent.pk)
-            _check_right(model, parent, by)
-            attachment = model(
-                **{parent_field(model): parent},
-                name=name,
-                kind=kind or _kind_of(extension),
-                extension=extension,
-                size=size,
-                digest=digest,
-                file=path.name,
-                has_preview=has_preview,
-                remark=remark,
-            )
-            attachment.full_clean(exclude=["state"])
-            records.save(attachment, by=by)
-            # before the commit: a record without its file would be worse than a file without its record
-            store.place(path)
+        values = {"name": name, "extension": extension, "size": size, "digest": digest, "file": path.name}
+        yield path, values | {"has_preview": has_preview}
     finally:
         store.discard(path)
-    return attachment
 
 
 def may_attach(user, model, parent) -> bool:
@@ -92,8 +92,8 @@ def _check_right(model, parent, by):
         raise PermissionDenied("没有为该记录上传附件的权限。")
 
 
-def _check_outside(name, size) -> str:
-    """What name and size tell before anything is read; gives the extension."""
+def check_outside(name, size) -> str:
+    """What name and size tell before anything is read; gives the extension. Raises Refused."""
     extension = extension_of(name)
     if extension not in allowed():
         what = f" {extension} " if extension else "没有扩展名的"
@@ -139,6 +139,6 @@ def _check_inside(path, name, extension) -> bool:
         raise Refused(f"“{name}”没有上传：安全扫描暂时不可用，请稍后再试，或联系管理员。") from error
 
 
-def _kind_of(extension):
+def kind_of(extension):
     code = PICTURE if types.TYPES[extension].picture else OTHER
     return DictionaryItem.objects.filter(type="attachment_kind", code=code).first()

@@ -7,6 +7,7 @@ from django.contrib.contenttypes.models import ContentType
 
 from crm import text
 from crm.fields import KeyField
+from crm.legacy.attached import OldFiles
 from crm.models import DictionaryItem, LegacyRecord, User
 
 PLANNED = -1  # the id of a record that a dry run would have made
@@ -25,6 +26,12 @@ class Context:
         self.found: dict = {}
         self.foreseen: dict[str, dict] = {}
         self._planned = PLANNED
+
+    @cached_property
+    def files(self) -> OldFiles | None:
+        """The files of the old system, where somebody named their folder."""
+        folder = self.load.options.get("files")
+        return OldFiles(folder) if folder else None
 
     def forget(self) -> None:
         """What was made for rows that were rolled back is not there: look for everything again."""

@@ -16,6 +16,7 @@ _MOMENT = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?:\.\d+)?)?"
 )
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+STARS = "☆★✩✭✮⭐"
 UNITS = {"万": 10_000, "亿": 100_000_000, "千": 1000, "百万": 1_000_000, "千万": 10_000_000}
 
 
@@ -34,6 +35,8 @@ def is_blank(raw) -> bool:
 def value_of(field, raw, codes):
     """``raw`` (not blank) as ``field`` stores it. Raises Unreadable. Foreign keys are not for here."""
     raw = text.clean_text(raw)
+    if raw and raw[0] in STARS and not raw.strip(STARS):
+        raw = "☆" * len(raw)
     if raw in codes:
         raw, is_code = codes[raw], True
     else:
@@ -65,17 +68,24 @@ def value_of(field, raw, codes):
 
 def moment(raw) -> datetime:
     """A date or time of an old system, which was one of Asia/Shanghai. Raises Unreadable."""
+    try:
+        naive = datetime.fromisoformat(raw)  # what nearly all are
+    except ValueError:
+        naive = _written(raw)
+    if naive.year < 1900:
+        raise Unreadable("年份太早，不是实际的日期")
+    return naive.replace(microsecond=0, tzinfo=naive.tzinfo or timezone.get_current_timezone())
+
+
+def _written(raw) -> datetime:
     match = _MOMENT.match(raw.strip())
     if match is None:
         raise Unreadable("不是日期")
     parts = [int(part or 0) for part in match.groups()]
     try:
-        naive = datetime.combine(date(*parts[:3]), time(*parts[3:]))
+        return datetime.combine(date(*parts[:3]), time(*parts[3:]))
     except ValueError as error:
         raise Unreadable("不是存在的日期") from error
-    if naive.year < 1900:
-        raise Unreadable("年份太早，不是实际的日期")
-    return timezone.make_aware(naive)
 
 
 def moment_or_none(raw) -> datetime | None:

@@ -3,7 +3,7 @@
 import csv
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property, lru_cache
 
 from django.apps import apps
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.conf import settings
 CODE = re.compile(r"([^\s;，；（）]+)=([^\s;，；（）]+)")
 
 
+@lru_cache(maxsize=4096)
 def plain(name) -> str:
     """``cus_manager``, ``cusManager`` and ``CUS_MANAGER`` are one name; so is ``(cusManager)``, which the map says of a
     column that the source describes without naming it."""
@@ -26,7 +27,7 @@ class Column:
     name: str | None
     codes: dict[str, str] = field(hash=False)
 
-    @property
+    @cached_property
     def field(self):
         return self.model._meta.get_field(self.name)
 
@@ -50,6 +51,14 @@ def _lines() -> dict[tuple[str, str], list[Column]]:
 def columns(system, table) -> dict[str, Column]:
     """``{plain name: column}`` of ``table``; empty for a table that the map does not know."""
     return {plain(column.column): column for column in _lines().get((system, table), ())}
+
+
+def columns_in_order(table) -> list[str]:
+    """The columns of the first system that has a table of this name, as its document lists them."""
+    for (_, name), columns in _lines().items():
+        if name.lower() == table.lower():
+            return [column.column.strip("()") for column in columns]
+    return []
 
 
 def tables(system) -> list[str]:

@@ -7,9 +7,13 @@ from crm.models import Department, DictionaryItem, DictionaryType, Role, User
 
 
 class People(Table):
-    """Accounts by user name. No password comes along: whoever is to work here is invited to set one."""
+    """Accounts by user name. No password comes along: whoever is to work here is invited to set one.
+
+    An account that is here already stays as it is: whoever has the same login there may be somebody else.
+    """
 
     model = User
+    fills_known = False
     one_by_one = True
     required = ("username",)
 
@@ -21,6 +25,10 @@ class People(Table):
     def complete(self, rows, items, context):
         for row in rows:
             row |= {"password": make_password(None), "is_staff": True}
+
+    def foreseen(self, pairs, context):
+        for item, pk in pairs:
+            context.met(pk, item.values.get("username"), item.values.get("full_name"))
 
     def finish(self, context):
         context.__dict__.pop("_people", None)

@@ -3,13 +3,13 @@
 from contextlib import nullcontext
 from decimal import Decimal
 
-from django.db import DataError, IntegrityError, models, transaction
+from django.db import DataError, IntegrityError, connection, models, transaction
 
 from crm import actor, audit, bulk, text
 from crm.excel import resource as resources
 from crm.legacy import convert, fieldmap
 from crm.legacy.context import Context
-from crm.legacy.tables import SPELLINGS, Item, Table, table_named, table_of_model, tables_of
+from crm.legacy.tables import SPELLINGS, Item, Table, fits, table_named, table_of_model, tables_of
 from crm.models import LegacyRecord, Stamped, User
 
 CHUNK = 500
@@ -34,14 +34,14 @@ class Loader:
         spellings = SPELLINGS.get(table.system, {}) | table.synonyms
         self.synonyms = {fieldmap.plain(old): fieldmap.plain(new) for old, new in spellings.items()}
         self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
+        self._spelt: dict[tuple, list[str]] = {}
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def items(self, rows) -> list[Item]:
         found = []
         for number, row in rows:
-            raw = {fieldmap.plain(name): value for name, value in row.items()}
-            raw = {self._known_as(name, raw): value for name, value in raw.items()}
+            raw = dict(zip(self._names(tuple(row)), row.values(), strict=True))
             found.append(Item(number, self._key(number, raw), raw))
         linked = self._linked(found)
         self.table.prepare(found, self.context)
@@ -58,6 +58,13 @@ class Loader:
                 self._require(item)
         self.table.judge(found, self.context)
         return found
+
+    def _names(self, columns) -> list[str]:
+        """The plain names of ``columns`` in the field map; rows of one table have the same ones."""
+        if columns not in self._spelt:
+            names = [fieldmap.plain(column) for column in columns]
+            self._spelt[columns] = [self._known_as(name, names) for name in names]
+        return self._spelt[columns]
 
     def _known_as(self, name, raw):
         """The name in the field map of what a dump in the wild calls ``name``, unless the row has that one as well."""
@@ -195,20 +202,35 @@ class Loader:
             self.context.forget()
             (item,) = self.items([row])
             item.refused = f"与已有记录冲突，数据库不接受（{error.args[-1]}）"
-            return self._load([item])[0]
+            known = self._known([item])
+            if (record := known.get(item.key)) and record.object_id is not None:  # its change alone is refused
+                return item.number, item.key, str(Outcome.REFUSED), f"{item.refused}，保留此前迁入的"
+            return self._first_time([item], known)[0]
+
+    def _known(self, items) -> dict[str, LegacyRecord]:
+        keys = [item.key for item in items]
+        rows = LegacyRecord.objects.filter(system=self.table.system, table=self.table.name, key__in=keys)
+        return {record.key: record for record in rows}
 
     def _load(self, items):
-        known = {
-            record.key: record
-            for record in LegacyRecord.objects.filter(
-                system=self.table.system, table=self.table.name, key__in=[item.key for item in items]
-            )
-        }
+        known = self._known(items)
         again = [
             (item, known[item.key]) for item in items if item.key in known and known[item.key].object_id is not None
         ]
         seen = {item.key for item, _ in again}
-        return self._again(again) + self._first_time([item for item in items if item.key not in seen], known)
+        outcomes = self._again(again) + self._first_time([item for item in items if item.key not in seen], known)
+        return self._came(items, outcomes) if self.context.write else outcomes
+
+    def _came(self, items, outcomes):
+        """Let the table do what follows, and hear what it has to say."""
+        if type(self.table).came is Table.came:
+            return outcomes
+        ids = self.context.targets(self.table, {item.key for item in items})
+        told = self.table.came([(item, ids[item.key]) for item in items if item.key in ids], self.context)
+        return [
+            (number, key, outcome, "；".join(filter(None, [reason, told.get(number)])))
+            for number, key, outcome, reason in outcomes
+        ]
 
     def _first_time(self, items, known):
         refused, waiting = [item for item in items if item.refused], [item for item in items if not item.refused]
@@ -314,11 +336,26 @@ class Loader:
     def _keep_last_changes(self, ids, last_changes):
         """New records were last changed when and by whom the old rows say; where they name nobody, nobody is named."""
         told = [(pk, change) for pk, change in zip(ids, last_changes, strict=True) if change]
-        if told:
-            objs = [self.model(pk=pk, **dict.fromkeys(LAST_CHANGE) | change) for pk, change in told]
-            moments = [obj for obj in objs if obj.updated_at is not None]
-            self.model._base_manager.bulk_update(moments, ["updated_at"])
-            self.model._base_manager.bulk_update(objs, ["updated_by"])
+        if not told:
+            return
+        key = connection.ops.quote_name(self.model._meta.pk.column)
+        quote, adapt = connection.ops.quote_name, connection.ops.adapt_datetimefield_value
+        sets, values = [], []
+        for name in LAST_CHANGE:
+            pairs = [(pk, change.get(name)) for pk, change in told]
+            if name == "updated_at":
+                pairs = [(pk, adapt(moment)) for pk, moment in pairs if moment is not None]
+            if pairs:
+                cases = "WHEN %s THEN %s " * len(pairs)
+                sets.append(f"{quote(name)} = CASE {key} {cases}ELSE {quote(name)} END")
+                values += [value for pair in pairs for value in pair]
+        marks = ", ".join(["%s"] * len(told))
+        table = quote(self.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {', '.join(sets)} WHERE {key} IN ({marks})",  # noqa: S608  names of columns
+                [*values, *(pk for pk, _ in told)],
+            )
 
     def _save_each(self, rows):
         ids = []
@@ -349,7 +386,7 @@ class Loader:
     def _merge(self, pairs, known):
         """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
         if self.context.write and pairs:
-            if not self.table.blends:
+            if self.table.fills_known and not self.table.blends:
                 self._apply(pairs, only_blanks=True)
             self.table.arrived(pairs, self.context)
         self._remember([item for item, _ in pairs], [target for _, target in pairs], Outcome.MERGED, known)
@@ -360,7 +397,9 @@ class Loader:
         outcomes, updated = [], []
         for item, record in pairs:
             if all(record.row.get(name) == value for name, value in _kept(item).items()):
-                outcomes.append((item.number, item.key, UNCHANGED, ""))
+                outcomes.append((item.number, item.key, UNCHANGED, self._told_again(item)))
+            elif record.outcome == Outcome.MERGED and not self.table.fills_known:
+                outcomes.append((item.number, item.key, UNCHANGED, "原来就有的，旧系统后来的改动没有写入"))
             else:
                 updated.append((item, record))
         formers = self.items([(item.number, record.row) for item, record in updated])
@@ -372,7 +411,9 @@ class Loader:
                     if former.parts.get(model, {}).get(name) != value and not is_secret:
                         words = f"旧系统后来改为“{value}”，请在{model._meta.verbose_name}里修改"
                         item.notes.append(f"{model._meta.get_field(name).verbose_name}：{words}")
-        if self.context.write and updated:
+        if not self.context.write:
+            self.table.foreseen([(item, record.object_id) for item, record in updated], self.context)
+        elif updated:
             if issubclass(self.model, Stamped):  # a log stays as it was written
                 self._apply([(item, record.object_id) for item, record in updated], only_blanks=False)
             for item, record in updated:
@@ -380,32 +421,60 @@ class Loader:
             LegacyRecord.objects.bulk_update([record for _, record in updated], ["row", "notes", "load"])
         return outcomes + [(item.number, item.key, UPDATED, _told(item)) for item, _ in updated]
 
+    def _told_again(self, item) -> str:
+        again = tuple(f"{column}：" for column in self.table.tells_again)
+        return "；".join(note for note in item.notes if note.startswith(again)) if again else ""
+
     def _apply(self, pairs, *, only_blanks):
         """Write items over the records that they mean, ``[(item, id)]``."""
         rows = bulk.stored_rows(self.model, {target for _, target in pairs}, lock=True)
         before = dict(zip(rows, bulk.states(self.model, list(rows.values())), strict=True))
+        sums = {pk: self._sums(row) for pk, row in rows.items()}
         for item, target in pairs:
             if target in rows:
                 self._fill(item, rows[target], only_blanks=only_blanks)
-        changed = [(row, audit.diff(before[pk], bulk.states(self.model, [row])[0])) for pk, row in rows.items()]
+        changed = []
+        for pk, row in rows.items():
+            difference = audit.diff(before[pk], bulk.states(self.model, [row])[0])
+            now = self._sums(row)
+            difference |= {name: [old, now[name]] for name, old in sums[pk].items() if old != now[name]}
+            changed.append((row, difference))
         changed = [(row, difference) for row, difference in changed if difference]
         for row, _ in changed:
             if self.resource is not None:
                 self.resource.derive(row)
         bulk.update(self.model, [row for row, _ in changed], [difference for _, difference in changed])
 
+    def _label(self, field, value):
+        """What people call ``value`` of ``field``."""
+        if not field.many_to_one:
+            return dict(field.flatchoices or ()).get(value, value)
+        key = "label", field.related_model, value
+        if key not in self.context.found:
+            self.context.found[key] = field.related_model._base_manager.filter(pk=value).first() or value
+        return self.context.found[key]
+
+    def _sums(self, row) -> dict[str, str]:
+        """Money that is no column of a form: the total of a document, which ``close`` brings about in its lines."""
+        tracked = {field.name for field in audit.tracked_fields(self.model)}
+        names = {field.name for field in self.model._meta.concrete_fields} & set(self.table.money.values())
+        return {name: audit.json_value(row[name]) for name in names - tracked}
+
     def _fill(self, item, row, *, only_blanks):
         now = bulk.states(self.model, [row])[0]
         tracked = {field.attname: field for field in audit.tracked_fields(self.model)}
         for attname, value in self._rows_of([item])[0].items():
             field = tracked.get(attname)
+            if field is None and not only_blanks and attname in self._sums(row):
+                row[attname] = value
             if field is None or field.name == "owner":
                 continue
             old, new = now.get(field.name), audit.json_value(value)
             if old == new:
                 continue
             if only_blanks and old not in (None, "", []):
-                item.notes.append(f"{field.verbose_name}：已有“{old}”，旧系统是“{new}”，保留已有的")
+                here, there = self._label(field, old), self._label(field, new)
+                item.notes.append(f"{field.verbose_name}：已有“{here}”，旧系统是“{there}”，保留已有的")
                 continue
             row[attname] = value
 
@@ -415,17 +484,23 @@ class Loader:
             self.context.staging.saw(f"{self.table.name}.key", {item.key: pk for item, pk in kept if pk is not None})
             return
         kind = self.context.type_of(self.model)
+        fields = [field for field in LegacyRecord._meta.concrete_fields if not field.primary_key]
         new, old = [], []
         for item, pk in zip(items, ids, strict=True):
-            record = known.get(item.key) or LegacyRecord(system=self.table.system, table=self.table.name, key=item.key)
-            record.load, record.outcome = self.context.load, outcome
-            record.content_type, record.object_id = (kind, pk) if pk is not None else (None, None)
-            record.row = _kept(item)
-            record.notes = [item.refused, *item.notes] if item.refused else item.notes
-            (new if record.pk is None else old).append(record)
-        fields = [field for field in LegacyRecord._meta.concrete_fields if not field.primary_key]
-        values = [{field.attname: getattr(record, field.attname) for field in fields} for record in new]
-        bulk.write_rows(LegacyRecord, fields, values)
+            values = {
+                "load_id": self.context.load.pk,
+                "outcome": outcome,
+                "content_type_id": kind.pk if pk is not None else None,
+                "object_id": pk,
+                "row": _kept(item),
+                "notes": [item.refused, *item.notes] if item.refused else item.notes,
+            }
+            if record := known.get(item.key):
+                record.__dict__.update(values)
+                old.append(record)
+            else:
+                new.append({"system": self.table.system, "table": self.table.name, "key": item.key, **values})
+        bulk.write_rows(LegacyRecord, fields, new)
         if old:
             names = ["load", "outcome", "content_type", "object_id", "row", "notes"]
             LegacyRecord.objects.bulk_update(old, names)
@@ -461,15 +536,21 @@ def _defaults(model):
 # --- The whole of it -------------------------------------------------------------------------------------------------
 
 
-def present(context) -> list[tuple[Table, str]]:
-    """``[(table, its name in the source)]`` of the tables that the source has, in the order of loading."""
-    names = {name.lower(): name for name in context.staging.tables()}
+def namesakes(system, staging) -> list[tuple[Table, str]]:
+    """``[(table, its name in the source)]`` of the tables of ``system`` that the source has by name."""
+    names = {name.lower(): name for name in staging.tables()}
     found = []
-    for table in tables_of(context.system):
+    for table in tables_of(system):
         name = next((names[each.lower()] for each in (table.name, *table.aliases) if each.lower() in names), None)
         if name is not None:
             found.append((table, name))
     return found
+
+
+def present(context) -> list[tuple[Table, str]]:
+    """``[(table, its name in the source)]`` of the tables that the source has, in the order of loading."""
+    pairs = namesakes(context.system, context.staging)
+    return [(table, name) for table, name in pairs if fits((table, context.staging.columns(name)))]
 
 
 def run(context, job=None, *, beat=lambda done, message: None) -> None:
@@ -488,7 +569,7 @@ def run(context, job=None, *, beat=lambda done, message: None) -> None:
         loader = Loader(table, name, context)
         is_begun = position == start.get("table", 0)
         after, closed = (start.get("after", 0), start.get("closed", 0)) if is_begun else (0, 0)
-        while rows := context.staging.chunk(name, after, WHOLE if table.tree else CHUNK):
+        while rows := context.staging.chunk(name, after, WHOLE if table.tree else min(table.chunk, CHUNK)):
             after, done = rows[-1][0], done + len(rows)
             checkpoint = {"table": position, "after": after, "done": done, "made": context.made}
             message = f"{table.model._meta.verbose_name}：{done} 行"

@@ -1,19 +1,21 @@
 """What became of the old rows, table by table: every row of the source is in one of the columns."""
 
 from crm.legacy import fieldmap
-from crm.legacy.load import WORDS, present, sums
-from crm.legacy.tables import systems
+from crm.legacy.load import WORDS, namesakes, present, sums
+from crm.legacy.sources import SourceError
+from crm.legacy.tables import fits, known_columns, systems, tables_of
 
 
 def of(context) -> dict:
-    """``{"tables": [{…counts…, "reasons": […]}], "sums": […], "made": {…}, "unknown": […], "notes": […]}``.
+    """``{"tables": [{…counts…, "reasons": […]}], "sums": […], "made": {…}, "unknown": […], "absent": […], …}``.
 
     ``rows`` of a table equals the sum of its outcomes; what does not is ``missing``.
     """
     counts = context.staging.outcome_counts()
-    known, tables = set(), []
+    known, here, tables = set(), set(), []
     for table, name in present(context):
         known.add(name)
+        here.add(table.name)
         outcomes = counts.get(name, {})
         rows = context.staging.count(name)
         tables.append(
@@ -37,6 +39,7 @@ def of(context) -> dict:
         "sums": sums(context),
         "made": context.made,
         "unknown": unknown,
+        "absent": [table.name for table in tables_of(context.system) if table.name not in here],
         "notes": context.staging.notes(),
     }
 
@@ -58,18 +61,53 @@ def lines(report) -> list[str]:
         found.append("另外新建：" + "，".join(f"{name} {count}" for name, count in report["made"].items()))
     for each in report["unknown"]:
         found.append(f"{each['table']}：{each['rows']} 行，不在字段对照表里，未迁入")
+    if report["absent"]:
+        found.append(f"来源里没有的表：{'、'.join(report['absent'])}（旧库里有的话，请一起导出）")
     return found + report["notes"]
 
 
-def system_of(staging) -> str | None:
-    """The system whose tables the staged source has most of; None: none of them."""
-    names = {name.lower() for name in staging.tables()}
+def system_of(staging, wanted="") -> str:
+    """The system whose tables the staged source has, ``wanted`` if it is given. Raises SourceError, which names what
+    was found and what was expected."""
+    shares = {system: _shared(system, staging) for system in ([wanted] if wanted else systems())}
+    best = max(shares, key=shares.get)
+    if not shares[best]:
+        raise SourceError(_why_none(staging, shares))
+    return best
 
-    def shared(system):
-        from crm.legacy.tables import tables_of
 
-        own = {each.lower() for table in tables_of(system) for each in (table.name, *table.aliases)}
-        return len(names & (own | {name.lower() for name in fieldmap.tables(system)}))
+def _shared(system, staging) -> int:
+    """How many columns of the source the loaders of ``system`` know; 0 if it is none of that system."""
+    pairs = [(table, staging.columns(name)) for table, name in namesakes(system, staging)]
+    return sum(len(known_columns(*pair)) for pair in pairs if fits(pair)) if fits(*pairs) else 0
 
-    best = max(systems(), key=shared, default=None)
-    return best if best and shared(best) else None
+
+def _why_none(staging, asked) -> str:
+    """Which tables were found, what is strange in the one that is nearest, and which were expected."""
+    labels, found = systems(), staging.tables()
+    what = labels[next(iter(asked))] if len(asked) == 1 else "任何一个可以迁入的旧系统"
+    told = [f"这份数据不是{what}的。找到的表：{_listed(found, 6)}。"]
+    pairs = [(table, staging.columns(name)) for system in asked for table, name in namesakes(system, staging)]
+    strange = [pair for pair in pairs if not fits(pair)]
+    if strange:
+        table, columns = max(strange, key=lambda pair: len(known_columns(*pair)))
+        known = known_columns(table, columns)
+        told.append(
+            f"{table.name} 与{labels[table.system]}的表同名，但 {len(columns)} 列里只认得 {len(known)} 列，"
+            f"不认得 {_listed([column for column in columns if column not in known], 4)}。"
+        )
+    most = 8 if len(asked) == 1 else 2
+    wanted = "；".join(f"{labels[system].partition('（')[0]}：{_listed(_widest(system), most)}" for system in asked)
+    told.append(f"应当有的表：{wanted}。其他系统的数据请整理成 Excel，用各页面的“导入”。")
+    return "".join(told)
+
+
+def _widest(system) -> list[str]:
+    """The tables of ``system`` by how much they say."""
+    return [
+        table.name for table in sorted(tables_of(system), key=lambda table: -len(fieldmap.columns(system, table.name)))
+    ]
+
+
+def _listed(names, most=8) -> str:
+    return "、".join(names[:most]) + (f" 等 {len(names)} 个" if len(names) > most else "") if names else "（没有）"

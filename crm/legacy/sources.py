@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from crm.legacy import dumps
+from crm.legacy import dumps, fieldmap
 from crm.legacy.staging import Staging, StagingError
 
 BATCH = 2000
@@ -54,8 +54,15 @@ def _from_dumps(staging, files, beat):
     for file in files:
         for part in dumps.read(file):
             if isinstance(part, dumps.Definition):
-                staging.define(part.table, part.columns, part.key)
+                if part.is_new or staging.columns(part.table) is None:
+                    staging.define(part.table, part.columns)
+            elif isinstance(part, dumps.Dropped):
+                staging.drop(part.table)
+            elif isinstance(part, dumps.Added):
+                staging.widen(part.table, part.column, part.after)
             elif isinstance(part, dumps.Rows):
+                if part.columns is None and staging.columns(part.table) is None:
+                    _suppose(staging, part.table, len(part.rows[0]))
                 staging.add(part.table, part.columns, part.rows)
                 total += len(part.rows)
                 beat(total)
@@ -64,6 +71,14 @@ def _from_dumps(staging, files, beat):
     if not staging.tables():
         raise SourceError("文件里没有建表或插入语句，不是 MySQL 转储文件。")
     return total
+
+
+def _suppose(staging, table, width):
+    """A dump of rows alone has the columns of the document of its system, if there are as many of them."""
+    columns = fieldmap.columns_in_order(table)
+    if len(columns) == width:
+        staging.define(table, columns)
+        staging.note(f"表 {table} 没有建表语句，按对照表里 {width} 列的次序读入，请核对；最好连同表结构一起导出")
 
 
 def _from_database(staging, url, tables, beat):

@@ -28,7 +28,7 @@ class Staging:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")
-        self.db.execute("CREATE TABLE IF NOT EXISTS _tables (name TEXT PRIMARY KEY, columns TEXT, key TEXT)")
+        self.db.execute("CREATE TABLE IF NOT EXISTS _tables (name TEXT PRIMARY KEY COLLATE NOCASE, columns TEXT)")
         self.db.execute("CREATE TABLE IF NOT EXISTS _notes (text TEXT)")
         self.db.execute(
             "CREATE TABLE IF NOT EXISTS _outcomes (tbl TEXT, n INTEGER, key TEXT, outcome TEXT, reason TEXT,"
@@ -47,15 +47,30 @@ class Staging:
 
     # --- Filling -----------------------------------------------------------------------------------------------------
 
-    def define(self, table, columns, key=()):
+    def drop(self, table):
+        """Forget ``table``, in whatever case its name is written."""
+        self.db.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
+        self.db.execute("DELETE FROM _tables WHERE name = ?", (table,))
+
+    def widen(self, table, column, after=""):
+        """One more column, behind ``after``, last ("") or first (None); nothing where it or the table is not known."""
+        columns = self.columns(table)
+        names = [name.lower() for name in columns or ()]
+        if columns is None or column.lower() in names:
+            return
+        place = 0 if after is None else names.index(after.lower()) + 1 if after.lower() in names else len(columns)
+        columns.insert(place, column)
+        if column.lower().replace("_", "") not in SECRETS:
+            self.db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column)} TEXT")
+        self.db.execute("UPDATE _tables SET columns = ? WHERE name = ?", (json.dumps(columns), table))
+
+    def define(self, table, columns):
         """A new table; one of the same name gives way, as in the dump it stands in."""
         kept = [column for column in columns if column.lower().replace("_", "") not in SECRETS]
-        self.db.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
+        self.drop(table)
         parts = ", ".join(f"{quoted(column)} TEXT" for column in kept)
         self.db.execute(f"CREATE TABLE {quoted(table)} (_n INTEGER PRIMARY KEY AUTOINCREMENT, {parts})")
-        self.db.execute(
-            "INSERT OR REPLACE INTO _tables VALUES (?, ?, ?)", (table, json.dumps(list(columns)), json.dumps(list(key)))
-        )
+        self.db.execute("INSERT INTO _tables VALUES (?, ?)", (table, json.dumps(list(columns))))
 
     def add(self, table, columns, rows):
         """Rows of text in the order of ``columns`` (None: of the table)."""
@@ -66,8 +81,10 @@ class Staging:
             self.define(table, columns)
             known = columns
         columns = columns or known
-        if missing := [column for column in columns if column.lower() not in {name.lower() for name in known}]:
-            raise StagingError(f"表 {table} 没有列 {'、'.join(missing)}。")
+        names = {name.lower() for name in known}
+        for column in columns:
+            if column.lower() not in names:  # of a dump that defines less than it fills
+                self.widen(table, column)
         for row in rows:
             if len(row) != len(columns):
                 raise StagingError(f"表 {table} 有 {len(columns)} 列，这一行却有 {len(row)} 个值：{row[:3]}…")
@@ -160,9 +177,17 @@ class Staging:
             )
         )
 
-    def told(self) -> Iterator[tuple[str, int, str, str, str]]:
-        """Every row of which there is something to say: ``(table, number, key, outcome, reason)``."""
-        return self.db.execute("SELECT tbl, n, key, outcome, reason FROM _outcomes WHERE reason <> '' ORDER BY tbl, n")
+    def told(self) -> Iterator[tuple[str, int, str, str, str, dict]]:
+        """Every row of which there is something to say: ``(table, number, key, outcome, reason, {column: text})``."""
+        for (table,) in self.db.execute("SELECT DISTINCT tbl FROM _outcomes ORDER BY tbl").fetchall():
+            cursor = self.db.execute(
+                f"SELECT o.n, o.key, o.outcome, o.reason, t.* FROM _outcomes o JOIN {quoted(table)} t ON t._n = o.n"  # noqa: S608
+                " WHERE o.tbl = ? AND o.reason <> '' ORDER BY o.n",
+                (table,),
+            )
+            names = [part[0] for part in cursor.description][5:]
+            for number, key, outcome, reason, _, *values in cursor:
+                yield table, number, key, outcome, reason, dict(zip(names, values, strict=True))
 
     # --- A dry run's memory ------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from crm import bulk
 from crm.legacy import convert, fieldmap
+from crm.legacy.staging import SECRETS
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Item:
 
     ``refused`` says why it cannot go in; ``notes`` what of it could not be taken as it was; ``target`` is the record
     that it means, where the table itself recognises it. ``many`` are the ids of many-to-many fields,
-    ``others`` those of its collaborators, ``limits`` credit by currency.
+    ``others`` those of its collaborators, ``limits`` credit by currency, ``files`` what was found of files, by column.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Item:
     many: dict[str, list[int]] = field(default_factory=dict)
     others: list[int] = field(default_factory=list)
     limits: dict = field(default_factory=dict)
+    files: dict = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: str = ""
     target: int | None = None
@@ -53,7 +55,8 @@ class Table:
     the table itself; ``tree`` is the column that points to the row above in the same table, which is loaded whole, from
     the top down; without ``fills_blanks`` it is ``complete`` that fills what the model's resource would.
     ``closes`` is the table whose records ``close`` gets. Rows that ``blends`` say are one record are put together by
-    ``finish``.
+    ``finish``. ``chunk`` rows are one transaction. What is to be said of the columns ``tells_again`` is said of rows
+    that have not changed too; without ``fills_known`` records that were there before stay as they are.
     """
 
     system = name = ""
@@ -74,6 +77,9 @@ class Table:
     fills_blanks = True
     closes = ""
     blends = False
+    chunk = 500
+    tells_again: tuple[str, ...] = ()
+    fills_known = True
 
     def recognises(self, item: Item) -> bool:
         """Whether ``item`` may be a record that is there already."""
@@ -104,7 +110,13 @@ class Table:
         """What follows for new and merged rows, ``[(item, id)]``, in the transaction of their chunk."""
 
     def foreseen(self, pairs, context) -> None:
-        """Of a dry run: the new rows and the ids that stand for them, ``[(item, id)]``."""
+        """Of a dry run: the new rows and the ids that stand for them, ``[(item, id)]``, and those that would change a
+        record, with what they would change."""
+
+    def came(self, pairs, context) -> dict[int, str]:
+        """What follows for all rows of a chunk that mean a record, those that came before too, ``[(item, id)]``, in the
+        transaction of the chunk; gives what there is to say, by number of the row."""
+        return {}
 
     def close(self, ids, context) -> None:
         """What follows from all rows for some records of ``closes`` (default: this table), each piece in a transaction
@@ -119,8 +131,30 @@ class Table:
 
 
 SPELLINGS = {  # other names of columns in all tables of a system
-    "java-crm": {"create_time": "create_date", "update_time": "update_date"},
+    "java-crm": {
+        "create_time": "create_date",
+        "crate_date": "create_date",
+        "ceate_date": "create_date",
+        "update_time": "update_date",
+    },
 }
+
+
+def known_columns(table, columns) -> list[str]:
+    """Those of ``columns``, however they are spelt, of which the field map or a synonym knows what they are."""
+    synonyms = SPELLINGS.get(table.system, {}) | table.synonyms
+    known = {*fieldmap.columns(table.system, table.name), *map(fieldmap.plain, synonyms)}
+    return [column for column in columns if fieldmap.plain(column) in known | SECRETS]
+
+
+def fits(*pairs) -> bool:
+    """Whether the tables of ``pairs``, ``[(table, columns)]``, are of the system that they are named after: other
+    systems have a ``customer`` too. Most of their columns are known, or nearly all that are known are there."""
+    known = sum(len(known_columns(table, columns)) for table, columns in pairs)
+    theirs = sum(len(columns) for _, columns in pairs)
+    ours = sum(len(fieldmap.columns(table.system, table.name)) for table, _ in pairs)
+    return bool(known) and (5 * known >= 3 * theirs or 10 * known >= 7 * ours)
+
 
 _tables: dict[str, dict[str, type[Table]]] = {}
 LABELS = {

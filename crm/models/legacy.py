@@ -30,6 +30,9 @@ class LegacyLoad(models.Model):
     )
     state = models.CharField("状态", max_length=10, choices=State.choices, default=State.STAGING)
     staging = models.CharField("暂存文件", max_length=64, blank=True, default="")
+    options = models.JSONField(
+        "选项", default=dict, help_text="files：附件所在的文件夹；strangers：没有的客户按名称新建。"
+    )
     report = models.JSONField("对账", default=dict)
     message = models.CharField("说明", max_length=500, blank=True, default="")
     job = models.ForeignKey(
@@ -47,7 +50,7 @@ class LegacyLoad(models.Model):
         default_permissions = ("add", "view")
 
     def __str__(self):
-        return f"{self.system} {timezone.localtime(self.created_at):%Y-%m-%d %H:%M}"
+        return f"{self.system or '旧系统'} {timezone.localtime(self.created_at):%Y-%m-%d %H:%M}"
 
 
 class LegacyRecord(models.Model):

@@ -9,15 +9,21 @@ import re
 from ipaddress import ip_address
 from uuid import uuid4
 
-from crm import text
+from django.core.files import File
+
+from crm import bulk, text
+from crm.attachments import Refused, store
+from crm.attachments.uploads import checked, kind_of
 from crm.legacy import convert
+from crm.legacy.attached import Missing, inspect, named
 from crm.legacy.tables import Table, table
-from crm.models import BusinessLog, User
+from crm.models import BusinessLog, DictionaryItem, LegacyRecord, User
 from crm.secrets import Secret
 from customers.models import ApiCredential, CancelKey, Customer, CustomerAttachment, Kind, RealCustomer
 from customers.models.credentials import exactly
 
-CUSTOMER_LOG = "5"
+SYSTEM, CUSTOMER_LOG, CONTRACT = "dms-customer", "5", "contract"
+KEPT = ("created_at", "created_by_id")  # of an attachment, whose content never changes
 AUTHORS = {"created_by": ("create_user", "create_user_id"), "updated_by": ("update_user", "update_user_id")}
 
 
@@ -39,6 +45,68 @@ class DmsTable(Table):
         item.values |= authors(item, context)
 
 
+def find_file(item, column, name, path, values, context) -> None:
+    """Look for the file of ``column``: ``item.files`` has it, with the ``values`` of its record, or the notes say why
+    not."""
+    place = f"（在旧系统的 {path}）" if path else ""
+    if context.files is None:
+        item.notes.append(f"{column}：文件不在数据库里，请把“{name}”{place}上传到客户附件，或给出附件文件夹再迁一次")
+        return
+    try:
+        found = context.files.find(name, path)
+        inspect(found, named(name, found))
+        item.files[column] = found, values
+    except Missing as problem:
+        item.notes.append(f"{column}：{problem}{place}")
+    except (Refused, OSError) as problem:
+        why = "；".join(problem.messages) if isinstance(problem, Refused) else f"“{name}”无法读取"
+        item.notes.append(f"{column}：{why}")
+
+
+def attach(pairs, name, context) -> dict[int, str]:
+    """Attach the files of ``[(item, customer id)]``, once each; gives what is to be said, by number of the row.
+
+    Which were attached before is known by old key and column.
+    """
+    wanted = {f"{item.key}.{column}": (item, pk, column) for item, pk in pairs for column in item.files}
+    rows = LegacyRecord.objects.filter(system=SYSTEM, table=f"{name}.file", key__in=wanted)
+    done, said, taken = set(rows.values_list("key", flat=True)), {}, {}
+    for key, (item, customer, column) in wanted.items():
+        if key in done:
+            continue
+        path, values = item.files[column]
+        try:
+            with path.open("rb") as file, checked(File(file, name=named(item.get(column), path))) as (copy, stored):
+                store.place(copy)
+        except Refused as problem:
+            said[item.number] = "；".join(problem.messages)
+            continue
+        taken[key] = _row(values) | stored | {"customer_id": customer}
+        if not taken[key].get("kind_id"):
+            taken[key]["kind_id"] = getattr(kind_of(stored["extension"]), "pk", None)
+    ids = bulk.insert(CustomerAttachment, list(taken.values()))
+    origin = {"load": context.load, "system": SYSTEM, "table": f"{name}.file"}
+    made = {"content_type": context.type_of(CustomerAttachment), "outcome": LegacyRecord.Outcome.CREATED}
+    LegacyRecord.objects.bulk_create(
+        LegacyRecord(**origin, **made, key=key, object_id=pk, row=_shown(wanted[key][0]))
+        for key, pk in zip(taken, ids, strict=True)
+    )
+    if ids:
+        context.made["客户附件"] = context.made.get("客户附件", 0) + len(ids)
+    return said
+
+
+def _row(values) -> dict:
+    fields = [field for field in CustomerAttachment._meta.concrete_fields if not field.primary_key]
+    defaults = {field.attname: field.get_default() for field in fields if field.has_default()}
+    own = {field.attname: values[field.name] for field in fields if field.name in values}
+    return {name: value for name, value in (defaults | own).items() if name not in bulk.STAMPS - {*KEPT}}
+
+
+def _shown(item) -> dict:
+    return {name: item.raw[name] for name in ("filename", "filepath", "contractname") if item.raw.get(name)}
+
+
 @table("dms-customer", "real_customers_info", order=10, key="real_customers_id")
 class RealCustomers(DmsTable):
     model = RealCustomer
@@ -47,15 +115,19 @@ class RealCustomers(DmsTable):
 
 @table("dms-customer", "customer", order=20, key="customer_id")
 class DmsCustomers(DmsTable):
-    """Customers by code, with their contact and their app. Files do not lie in a database: names of contract and file
-    stay among the old values."""
+    """Customers by code, with their contact and their app. Files do not lie in a database: those of contract and file
+    are looked for by name in the folder of the old files, else the names stay among the old values."""
 
     model = Customer
+    chunk = 100
+    tells_again = ("contract_name", "file_name")
     required = ("name",)
     handled = (*DmsTable.handled, "contract_name", "file_name", "app_secret")
 
     def prepare(self, items, context):
         """App ids that others have, by the old key of the row that may not have them again."""
+        kinds = DictionaryItem.objects.filter(type="attachment_kind", code=CONTRACT)
+        self.contract = kinds.values_list("pk", flat=True).first()
         ids = {item.key: exactly(item.get("app_id")) for item in items if item.get("app_id")}
         rows = ApiCredential._base_manager.filter(app_id_key__in=ids.values())
         taken, self.taken = set(rows.values_list("app_id_key", flat=True)), set()
@@ -67,9 +139,10 @@ class DmsCustomers(DmsTable):
     def adjust(self, item, context):
         super().adjust(item, context)
         item.values.setdefault("kind", Kind.COMPANY)
-        for column, word in (("contract_name", "合同"), ("file_name", "附件")):
+        author = {"created_by": item.values["created_by"]} if "created_by" in item.values else {}
+        for column, kind in (("contract_name", {"kind": self.contract}), ("file_name", {})):
             if not convert.is_blank(item.get(column)):
-                item.notes.append(f"{column}：文件不在数据库里，请把{word}“{item.get(column)}”上传到客户附件")
+                find_file(item, column, item.get(column), "", author | kind, context)
         credential = item.parts.pop(ApiCredential, {})
         secret = item.get("app_secret")
         if credential.get("app_id") and item.key not in self.taken and secret:
@@ -79,6 +152,9 @@ class DmsCustomers(DmsTable):
             item.notes.append(f"app_id：“{credential['app_id']}”{why}，没有建接口凭证")
         elif secret:
             item.notes.append("app_secret：有密钥而没有 app_id，没有建接口凭证")
+
+    def came(self, pairs, context):
+        return attach(pairs, self.name, context)
 
 
 @table(
@@ -128,17 +204,23 @@ class CancelKeys(DmsTable):
     is_recognised=False,
 )
 class Attached(DmsTable):
-    """The files themselves do not lie in the database: what is known of one stays with its customer."""
+    """Files of customers: those that lie in the folder of the old files become attachments, with the name, the author
+    and the time of the row; of the others, what is known stays with the customer."""
 
     model = Customer
+    chunk = 20
+    tells_again = ("file_name",)
 
     def adjust(self, item, context):
         known = item.parts.pop(CustomerAttachment, {})
         item.target = known.get("customer")
         if item.target is None:
             item.refused = f"客户 {item.get('customer_code') or item.get('customer_id') or '（空）'} 不存在"
-        place = f"（在旧系统的 {item.get('file_path')}）" if item.get("file_path") else ""
-        item.notes.append(f"file_name：文件不在数据库里，请把“{item.get('file_name')}”{place}上传到客户附件")
+        known |= authors(item, context)
+        find_file(item, "file_name", item.get("file_name"), item.get("file_path"), known, context)
+
+    def came(self, pairs, context):
+        return attach(pairs, self.name, context)
 
 
 @table(

@@ -11,6 +11,16 @@ from customers.models import Contact, Customer, Interaction, Kind, ReviewStatus
     order=20,
     money={"zczj": "registered_capital", "nyye": "annual_turnover"},
     silent={"state": ("0",)},
+    synonyms={
+        "yyzzch": "yyzzzch",
+        "cus_no": "khno",
+        "customer_no": "khno",
+        "cus_name": "name",
+        "customer_name": "name",
+        "manager": "cus_manager",
+        "postal_code": "post_code",
+        "website": "web_site",
+    },
 )
 class JavaCustomers(Table):
     """Customers by number. They were dealt with before, so they wait for no review; 1 is lost, of the others the orders
@@ -27,7 +37,21 @@ class JavaCustomers(Table):
                 item.notes += [f"{name}：{value}" for name, value in item.parts.pop(model).items()]
 
 
-@table("java-crm", "t_customer_linkman", order=30, synonyms={"create_date": "ceate_date", "create_time": "ceate_date"})
+@table(
+    "java-crm",
+    "t_customer_linkman",
+    order=30,
+    synonyms={
+        "create_date": "ceate_date",
+        "create_time": "ceate_date",
+        "crate_date": "ceate_date",
+        "linkman_name": "link_name",
+        "name": "link_name",
+        "position": "zhiwei",
+        "job": "zhiwei",
+        "mobile": "phone",
+    },
+)
 class JavaLinkmen(Table):
     model = Contact
     required = ("customer", "name")

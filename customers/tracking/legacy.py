@@ -10,7 +10,7 @@ from crm.legacy import convert
 from crm.legacy.tables import Table, table
 from customers.models import Contact, Customer
 from customers.tracking.models import Delivery, Source, Trace
-from customers.tracking.services import recording
+from customers.tracking.services import counting, recording
 from customers.tracking.wechat.models import OperationTrace
 
 SYSTEM = "information-tracking"
@@ -94,5 +94,6 @@ class Traces(Table):
     def insert(self, rows, items):
         """Traces are a log of their own, so they are written as they are; their own numbers find them again."""
         traces = Trace.objects.bulk_create([Trace(**row) for row in rows])
+        counting.mark_stale(trace.operated_at for trace in traces)
         ids = dict(Trace.objects.filter(uuid__in=[trace.uuid for trace in traces]).values_list("uuid", "pk"))
         return [ids[trace.uuid] for trace in traces]

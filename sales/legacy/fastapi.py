@@ -288,7 +288,8 @@ class FastapiContracts(Document):
         keep_address(item, "file_url", "旧系统的合同文件")
 
     def foreseen(self, pairs, context):
-        context.foreseen.setdefault(self.name, {}).update({pk: item.values["total_amount"] for item, pk in pairs})
+        totals = {pk: item.values["total_amount"] for item, pk in pairs if "total_amount" in item.values}
+        context.foreseen.setdefault(self.name, {}).update(totals)
 
     def complete(self, rows, items, context):
         super().complete(rows, items, context)
@@ -465,7 +466,7 @@ class OfContracts(Numbered):
             item.refused = f"{self.noun}金额必须大于 0（旧系统是 {item.values['amount']}）"
 
     def judge(self, items, context):
-        known = context.targets(self, {item.key for item in items}) if context.write else {}
+        known = {key for key, pk in context.targets(self, {item.key for item in items}).items() if pk > 0}
         waiting = [item for item in items if not item.refused and item.key not in known]
         left = self._left({item.values["contract"] for item in waiting}, context)
         for item in waiting:
@@ -476,12 +477,14 @@ class OfContracts(Numbered):
                 left[contract] -= amount
 
     def _left(self, contracts, context) -> dict:
-        """What is open of each contract. A dry run remembers what the rows before would have taken."""
+        """What is open of each contract. A dry run remembers what the rows before would have taken, and contracts that
+        would be changed."""
         stored = Contract._base_manager.filter(pk__in=contracts).values_list("pk", "total_amount", self.done)
-        left = {pk: total - done for pk, total, done in stored}
+        totals = context.foreseen.get("crm_contract", {})
+        left = {pk: totals.get(pk, total) - done for pk, total, done in stored}
         if context.write:
             return left
-        planned, totals = context.foreseen.setdefault(self.name, {}), context.foreseen.get("crm_contract", {})
+        planned = context.foreseen.setdefault(self.name, {})
         for pk in contracts:
             planned.setdefault(pk, left.get(pk, totals.get(pk)))
         return planned

@@ -1,6 +1,6 @@
 """Leads, plans and orders, from the old systems."""
 
-from datetime import time
+from datetime import datetime, time
 from decimal import Decimal
 
 from django.db.models import Max, Sum
@@ -34,7 +34,22 @@ def pool_for(context) -> int:
     return context.called(LeadPool, "旧系统迁入", is_public=False, description="请分配其中的线索，或移到其他线索池。")
 
 
-@table("java-crm", "t_sale_chance", order=40)
+@table(
+    "java-crm",
+    "t_sale_chance",
+    order=40,
+    synonyms={
+        "success_possibility": "cgjl",
+        "probability": "cgjl",
+        "contract_person": "link_man",
+        "contract_phone": "link_phone",
+        "create_person": "create_man",
+        "create_people": "create_man",
+        "assign_person": "assign_man",
+        "assigner": "assign_man",
+        "assign_date": "assign_time",
+    },
+)
 class SaleChances(Table):
     """A sale chance is a lead. One of a phone that is known belongs to the lead that has it."""
 
@@ -74,7 +89,13 @@ class DevelopmentPlans(Table):
             item.notes.append("plan_date 为空，取录入日期")
 
 
-@table("java-crm", "t_customer_order", order=50, is_recognised=False)
+@table(
+    "java-crm",
+    "t_customer_order",
+    order=50,
+    is_recognised=False,
+    synonyms={"order_num": "order_no", "order_time": "order_date"},
+)
 class JavaOrders(Table):
     """Orders were placed, so they are confirmed; state 1 is paid."""
 
@@ -114,7 +135,7 @@ class JavaOrders(Table):
             newest = dict(orders.values_list("customer").annotate(day=Max("order_date")).order_by())
             rows, changes = [], []
             for row in bulk.stored_rows(Customer, list(newest), lock=True).values():
-                bought = timezone.make_aware(timezone.datetime.combine(newest[row["id"]], timezone.datetime.min.time()))
+                bought = timezone.make_aware(datetime.combine(newest[row["id"]], MIDNIGHT))
                 newer = row["last_deal_at"] is None or row["last_deal_at"] < bought
                 if not newer and row["deal_status"] != DealStatus.POTENTIAL:
                     continue
@@ -128,7 +149,14 @@ class JavaOrders(Table):
             bulk.update(Customer, rows, changes, keeps_stamps=True)
 
 
-@table("java-crm", "t_order_details", order=55, money={"sum": "amount"}, is_recognised=False)
+@table(
+    "java-crm",
+    "t_order_details",
+    order=55,
+    money={"sum": "amount"},
+    is_recognised=False,
+    synonyms={"total": "sum", "total_price": "sum", "product_name": "goods_name"},
+)
 class JavaOrderLines(Table):
     """Lines of orders. The product is found by its name where the catalogue has it; the old amount stands."""
 
@@ -185,6 +213,7 @@ def _receipt(order, amount) -> dict:
         "amount": amount,
         "currency": order["currency"],
         "date": order["order_date"],
+        "created_at": timezone.make_aware(datetime.combine(order["order_date"], MIDNIGHT)),
         "remark": "旧系统里登记为已回款",
     }
 

@@ -3,10 +3,11 @@
 from django.utils import timezone
 
 from crm import bulk, numbering, text
+from crm.excel.resource import resource_for
 from crm.legacy.load import Loader
-from crm.legacy.tables import Table, table
+from crm.legacy.tables import Table, table, table_named
 from crm.models import LegacyRecord, User
-from customers.models import Priority, Stars
+from customers.models import Customer, Kind, Priority, ReviewStatus, Stars
 from service.models import (
     PENDING,
     UNSOLVED,
@@ -31,6 +32,18 @@ TYPES = "服务类型"
     aliases=("t_customer_service",),
     links={"customer": "t_customer.name"},
     handled=("serve_type",),
+    synonyms={
+        "service_type": "serve_type",
+        "create_person": "create_people",
+        "create_man": "create_people",
+        "assign_person": "assigner",
+        "assign_man": "assigner",
+        "assign_date": "assign_time",
+        "service_process": "service_proce",
+        "process_person": "service_proce_people",
+        "process_date": "service_proce_time",
+        "process_result": "service_proce_result",
+    },
     required=("customer",),
     is_recognised=False,
     fills_blanks=False,
@@ -47,9 +60,32 @@ class JavaWorkOrders(Table):
     def prepare(self, items, context):
         if not hasattr(self, "types"):
             self.types = _words_of(context, TYPES)
+        self.strangers = self._make_customers(items, context) if context.load.options.get("strangers") else {}
+
+    def _make_customers(self, items, context) -> dict[str, int]:
+        """``{folded name: id}`` of new customers, for names that nobody has."""
+        names = {text.fold(word): word for item in items if (word := text.clean_text(item.get("customer")))}
+        customers = table_named("java-crm", "t_customer")
+        known = context.named(customers, "name", set(names.values()))
+        missing = {key: word[:200] for key, word in names.items() if word not in known}
+        if context.write:
+            remark = f"从 {context.system} 迁入：旧系统里只有服务记录"
+            common = {"kind": Kind.COMPANY, "review_status": ReviewStatus.APPROVED, "remark": remark}
+            rows = [{"name": word, **common} for word in missing.values()]
+            resource_for("customers.Customer").fill_blanks(rows)
+            ids = bulk.insert(Customer, rows)
+        else:
+            ids = [context.plan() for _ in missing]
+            context.remember(customers, "name", list(zip(missing.values(), ids, strict=True)))
+        if missing:
+            context.made["客户"] = context.made.get("客户", 0) + len(missing)
+        return dict(zip(missing, ids, strict=True))
 
     def adjust(self, item, context):
         values = item.values
+        if (stranger := self.strangers.get(text.fold(item.get("customer")))) is not None:
+            values["customer"] = stranger
+            item.notes = [f"客户“{item.get('customer')}”原来没有，已按名称新建"]
         if "customer" not in values:
             item.refused = f"没有名为“{item.get('customer') or '（空）'}”的客户"
             return

@@ -1,12 +1,10 @@
 """Moving in from dms: its own tables, filled with rows that use every column and with odd ones, from a dump and from a
 database."""
 
-import os
 import re
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from crm.admin import old_values
 from crm.legacy import fieldmap
@@ -178,29 +176,11 @@ def dump() -> str:
 
 
 @pytest.fixture
-def old_database(db):
+def old_dms(db, old_database):
     """The tables as the document makes them and its own migration scripts change them, in a database of MariaDB."""
-    import MySQLdb
-
-    settings = connection.settings_dict
-    name = f"{settings['NAME']}_dms"
-    server = MySQLdb.connect(
-        host=settings["HOST"], user=settings["USER"], password=settings["PASSWORD"], charset="utf8mb4"
-    )
-    cursor = server.cursor()
-    cursor.execute("SET SESSION sql_mode = ''")
-    cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
-    cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
-    cursor.execute(f"USE `{name}`")
-    for statement in STATEMENT.findall(SEED.read_text(encoding="utf-8")):
-        cursor.execute(statement.replace("utf8mb4_0900_ai_ci", "utf8mb4_general_ci"))
-    for table, rows in ROWS.items():
-        for statement in inserts(table, rows):
-            cursor.execute(statement)
-    server.commit()
-    yield f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{name}"
-    cursor.execute(f"DROP DATABASE `{name}`")
-    server.close()
+    made = STATEMENT.findall(SEED.read_text("utf-8").replace("utf8mb4_0900_ai_ci", "utf8mb4_general_ci"))
+    filled = [statement for table, rows in ROWS.items() for statement in inserts(table, rows)]
+    return old_database(";\n".join([*made, *filled]))
 
 
 @pytest.fixture
@@ -220,14 +200,14 @@ def test_the_rows_use_every_column_of_the_document():
 
 @pytest.mark.mysql
 @pytest.mark.skipif(SEED is None, reason="旧系统的文档 ../shared/seeds 不在")
-def test_the_tables_of_the_document_load_as_foretold_and_twice_the_same(old_database, tmp_path):
+def test_the_tables_of_the_document_load_as_foretold_and_twice_the_same(old_dms, tmp_path):
     move = mover(tmp_path, "dms-customer")
-    foretold = counts(move(old_database, write=False))
+    foretold = counts(move(old_dms, write=False))
     assert not Customer.objects.exists()
-    found = move(old_database)
+    found = move(old_dms)
     assert counts(found) == foretold == EXPECTED
     assert not any(table["missing"] for table in found["tables"])
-    again = counts(move(old_database))
+    again = counts(move(old_dms))
     assert {outcome for table in again.values() for outcome in table} == {"unchanged", "refused"}
 
 

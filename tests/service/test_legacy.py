@@ -172,3 +172,27 @@ def test_work_that_went_on_in_the_old_system_is_taken_over_with_its_times(move):
     move(CUSTOMERS + CAMEL.replace("'已处理'", "'已归档'"))
     order = WorkOrder.objects.get(title="又坏了")
     assert order.status == WorkOrderStatus.ARCHIVED and order.archived_at is not None
+
+
+# --- Services of customers whom nobody knows -------------------------------------------------------------------------
+
+
+def test_services_of_strangers_make_customers_only_if_that_is_wanted(move):
+    found = counts(move(CUSTOMERS + SERVICES, write=False, strangers=True))
+    assert found["t_customer_serve"] == {"created": 4} and not Customer.objects.exists()
+    refused = counts(move(CUSTOMERS + SERVICES))["t_customer_serve"]
+    assert refused == {"created": 3, "refused": 1} and not Customer.objects.filter(name="阿里").exists()
+    assert counts(move(CUSTOMERS + SERVICES, strangers=True))["t_customer_serve"] == {"unchanged": 3, "created": 1}
+    stranger = Customer.objects.get(name="阿里")
+    assert WorkOrder.objects.get(customer=stranger).title == "无主" and "只有服务记录" in stranger.remark
+    assert stranger.history.exists() and stranger.code  # numbered as one that somebody enters
+    again = counts(move(CUSTOMERS + SERVICES, strangers=True))
+    assert again["t_customer_serve"] == {"unchanged": 4} and Customer.objects.filter(name="阿里").count() == 1
+
+
+def test_several_services_of_one_stranger_are_of_one_customer(move):
+    more = SERVICES + "INSERT INTO t_customer_serve (id, overview, customer) VALUES (5, '也是', '阿 里');"
+    foretold = move(CUSTOMERS + more, write=False, strangers=True)
+    found = move(CUSTOMERS + more, strangers=True)
+    assert counts(found) == counts(foretold) and found["made"] == foretold["made"]
+    assert WorkOrder.objects.filter(customer__name__startswith="阿").values("customer").distinct().count() == 1

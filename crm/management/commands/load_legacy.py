@@ -15,14 +15,24 @@ class Command(BaseCommand):
             "source", nargs="+", help="mysql:// 地址、.sql 或 .sql.gz 转储文件，或放着这些文件的目录；可以有几个"
         )
         parser.add_argument("--user", required=True, help="以谁的名义迁入（账号）")
+        parser.add_argument(
+            "--files", default="", metavar="文件夹", help="从旧服务器拷来的附件，按名称和路径挂到客户上"
+        )
+        parser.add_argument(
+            "--new-customers", action="store_true", help="找不到客户的服务：按名称新建客户（默认不迁、列出）"
+        )
         parser.add_argument("--apply", action="store_true", help="试运行之后写入")
 
-    def handle(self, *args, system, source, user, apply, **options):
+    def handle(self, *args, system, source, user, apply, files, new_customers, **options):
         person = get_user_model().objects.filter(username=user, is_active=True).first()
         if person is None:
             raise CommandError(f"没有启用的账号“{user}”。")
         source = "\n".join(source)
-        load = moves.begin(source, by=person, system=system, name=sources.shown(source))
+        choices = {"files": files, "strangers": new_customers}
+        try:
+            load = moves.begin(source, by=person, system=system, name=sources.shown(source), **choices)
+        except moves.MoveRefused as error:
+            raise CommandError(str(error)) from error
         self._finish(load, "试运行")
         if apply:
             moves.confirm(load, by=person)

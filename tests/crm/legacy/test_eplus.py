@@ -8,8 +8,9 @@ from django.db import connection, transaction
 from crm.legacy import fieldmap, tables
 from crm.models import BusinessLog, LegacyRecord, User
 from customers.models import BankAccount, Contact, CreditLimit, Customer, CustomerLink, CustomerPath, ShippingMark
-from tests.crm.legacy.conftest import ddl, load, outcomes, reconciled
+from tests.crm.legacy.conftest import ddl, load, reconciled
 from tests.factories import make
+from tests.moving import counts
 
 SYSTEM = "eplus-crm"
 EVERYTHING = [Customer, Contact, BankAccount, CreditLimit, CustomerLink, CustomerPath, ShippingMark, User, BusinessLog]
@@ -107,20 +108,20 @@ def test_every_row_is_accounted_for_and_the_credit_agrees(moved):
     reconciled(moved)
     (credit,) = moved["sums"]
     assert credit["now"] == "511515.00" and credit["unreadable"] == 2
-    refused = {table: counts.get("refused", 0) for table, counts in outcomes(moved).items()}
+    refused = {table: found.get("refused", 0) for table, found in counts(moved).items()}
     assert refused == {"CATEGORY": 0, "CUSTOMER": 1, "CONTACT": 1, "BANK_ACCOUNT": 1, "COMPANY_PATH": 2, "MARK": 1}
 
 
 def test_a_dry_run_foretells_the_load_and_writes_nothing(_loaded):
     foretold, written, found, _ = _loaded
-    assert written == 0 and outcomes(found) == outcomes(foretold)
+    assert written == 0 and counts(found) == counts(foretold)
 
 
 def test_the_same_again_changes_nothing(_loaded, moved, move):
     before = [model.objects.count() for model in EVERYTHING]
     again = move(SYSTEM, _loaded[3])
     assert [model.objects.count() for model in EVERYTHING] == before
-    assert {outcome for counts in outcomes(again).values() for outcome in counts} == {"unchanged", "refused"}
+    assert {outcome for found in counts(again).values() for outcome in found} == {"unchanged", "refused"}
     reconciled(again)
 
 

@@ -30,7 +30,8 @@ from sales.models import (
     SmsTemplate,
 )
 from service.models import ReturnVisit, WorkOrder
-from tests.crm.legacy.conftest import ddl, load, outcomes, reconciled
+from tests.crm.legacy.conftest import ddl, load, reconciled
+from tests.moving import counts
 
 SYSTEM = "fastapi-crm"
 AT = "'2024-03-01 10:00:00'"
@@ -165,7 +166,7 @@ def test_every_row_is_accounted_for_and_the_money_agrees(moved):
     assert {table["table"]: table["rows"] >= numbers[table["table"]] for table in moved["tables"]} == dict.fromkeys(
         numbers, True
     )
-    refused = {table: counts["refused"] for table, counts in outcomes(moved).items() if "refused" in counts}
+    refused = {table: found["refused"] for table, found in counts(moved).items() if "refused" in found}
     assert refused == {
         "crm_customer": 1,
         "crm_contact": 1,
@@ -187,7 +188,51 @@ def test_every_row_is_accounted_for_and_the_money_agrees(moved):
 def test_a_dry_run_foretells_the_load_and_writes_nothing(_loaded):
     foretold, written, found, _ = _loaded
     assert written == [0, 0, 0]
-    assert outcomes(found) == outcomes(foretold)
+    assert counts(found) == counts(foretold)
+
+
+def test_a_dry_run_of_what_is_there_foretells_nothing_new(_loaded, move):
+    *_, found, source = _loaded
+    foretold = counts(move(SYSTEM, source, write=False))
+    assert {outcome for table in foretold.values() for outcome in table} == {"unchanged", "refused"}
+    refused = {table: outcomes.get("refused") for table, outcomes in counts(found).items()}
+    assert {table: outcomes.get("refused") for table, outcomes in foretold.items()} == refused
+
+
+def paid_contract(total, *receipts) -> str:
+    """A contract of ``total`` without lines, and receipts of it, ``(id, amount)``."""
+    customer = f"(80000, '甲公司', 2, NULL, NULL, NULL, 2, 1, NULL, 1, 0, NULL, 1, {AT}, {AT})"
+    contract = (
+        f"(80000, 'HT-80', 80000, NULL, NULL, '合同', '2024-01-02', NULL, NULL, {total}, 3, NULL, NULL, 1, {AT}, {AT})"
+    )
+    rows = [f"({n}, 80000, NULL, 'HK-{n}', {paid}, '2024-02-02', NULL, NULL, NULL, 1, {AT})" for n, paid in receipts]
+    return (
+        f"{ddl(SYSTEM)} INSERT INTO crm_customer VALUES {customer}; INSERT INTO crm_contract VALUES {contract};"
+        f" INSERT INTO crm_payment_record VALUES {', '.join(rows)};"
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "receipt", "outcome"), [(1000, 500, "created"), (1000, 700, "refused"), (1200, 700, "created")]
+)
+def test_a_dry_run_counts_what_was_received_once(move, total, receipt, outcome):
+    """A receipt that came before takes nothing more from its contract; a contract that grew has room for more."""
+    move(SYSTEM, paid_contract(1000, (80001, 400)))
+    later = paid_contract(total, (80001, 400), (80002, receipt))
+    foretold = counts(move(SYSTEM, later, write=False))
+    assert foretold["crm_payment_record"] == {"unchanged": 1, outcome: 1}
+    assert counts(move(SYSTEM, later)) == foretold
+    contract = record("crm_contract", 80000)
+    assert contract.total_amount == sum(line.amount for line in contract.items.all()) == total
+
+
+def test_a_contract_that_shrank_below_what_was_received_stays_and_is_told(move):
+    move(SYSTEM, paid_contract(1000, (80001, 400)))
+    found = move(SYSTEM, paid_contract(300, (80001, 400)))
+    assert counts(found)["crm_contract"] == {"refused": 1}
+    assert record("crm_contract", 80000).total_amount == 1000
+    (why,) = next(table for table in found["tables"] if table["table"] == "crm_contract")["reasons"]
+    assert "保留此前迁入的" in why["reason"]
 
 
 def test_the_same_again_changes_nothing(_loaded, move):
@@ -195,7 +240,7 @@ def test_the_same_again_changes_nothing(_loaded, move):
     before = [model.objects.count() for model in EVERYTHING]
     again = move(SYSTEM, source)
     assert [model.objects.count() for model in EVERYTHING] == before
-    assert {outcome for counts in outcomes(again).values() for outcome in counts} == {"unchanged", "refused"}
+    assert {outcome for found in counts(again).values() for outcome in found} == {"unchanged", "refused"}
     reconciled(again)
 
 
@@ -244,6 +289,13 @@ def test_a_customer_in_the_sea_has_no_owner_and_remembers_the_last(moved):
     assert customer.grants.count() == 0
     owned = record("crm_customer", 1)
     assert owned.owner and owned.grants.filter(user=owned.owner).count() == 3
+
+
+def test_the_log_names_whom_a_record_is_about(moved):
+    period = OwnershipPeriod.objects.filter(ended="released").first()
+    logged = BusinessLog.objects.get(content_type__model="ownershipperiod", object_id=period.pk)
+    assert logged.object_repr == str(period) and period.owner.full_name in logged.object_repr
+    assert not BusinessLog.objects.filter(object_repr__contains=" object at 0x").exists()
 
 
 def test_persons_of_one_name_are_two_and_companies_of_one_name_are_one(moved):

@@ -2,13 +2,16 @@
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
+from crm import jobs
 from crm.legacy import fieldmap, tables
 from crm.models import LegacyRecord, User
 from customers.models import Contact
-from customers.tracking.models import Trace
-from tests.crm.legacy.conftest import ddl, load, outcomes, reconciled
+from customers.tracking.models import Rollup, Trace, TraceCount
+from tests.crm.legacy.conftest import ddl, load, reconciled
 from tests.factories import make
+from tests.moving import counts
 
 SYSTEM = "information-tracking"
 AT = "'2024-03-01 10:00:00'"
@@ -60,8 +63,8 @@ def test_every_table_has_a_loader():
 
 def test_every_row_of_both_sources_is_accounted_for_as_foretold(_loaded, moved):
     reconciled(moved)
-    assert outcomes(moved) == outcomes(_loaded[0])
-    assert outcomes(moved) == {
+    assert counts(moved) == counts(_loaded[0])
+    assert counts(moved) == {
         "contacts": {"merged": 1, "refused": 1},
         "users": {"merged": 1, "refused": 2},
         "informationtra": {"created": 4},
@@ -72,7 +75,7 @@ def test_the_same_again_changes_nothing(_loaded, moved, move):
     before = Trace.objects.count(), User.objects.count()
     again = move(SYSTEM, _loaded[2])
     assert (Trace.objects.count(), User.objects.count()) == before
-    assert {outcome for counts in outcomes(again).values() for outcome in counts} == {"unchanged", "refused"}
+    assert {outcome for found in counts(again).values() for outcome in found} == {"unchanged", "refused"}
 
 
 def test_an_operation_keeps_who_what_when_and_whose(moved):
@@ -99,3 +102,11 @@ def test_whoever_is_not_here_keeps_the_number_and_the_words(moved):
 
 def test_nothing_is_delivered_a_second_time(moved):
     assert not Trace.objects.exclude(delivery="delivered").exists()
+
+
+def test_the_statistics_take_in_the_days_that_were_loaded(moved):
+    """Though everything up to now had been counted before."""
+    Rollup.objects.update_or_create(pk=1, defaults={"until": timezone.now()})
+    jobs.execute(jobs.start("tracking.count").pk)
+    counted = TraceCount.objects.values_list("actor", "kind", "count")
+    assert sorted(counted) == sorted((trace.actor_id, trace.kind, 1) for trace in Trace.objects.all())
