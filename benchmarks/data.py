@@ -5,6 +5,7 @@
 
 import random
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -196,6 +197,80 @@ def _grant(first, last):
                 f"SELECT owner_id, %s, id FROM {table} WHERE id BETWEEN %s AND %s",
                 [permission, first, last],
             )
+
+
+def insert_from(model, source, values, *, where="1 = 1"):
+    """A row of ``model`` for each of ``source``, a table known as ``s``, by one statement of the server.
+
+    ``values`` are SQL by column; what they do not name gets the default of its field.
+    """
+    from django.db import connection
+
+    columns, parts, given = [], [], []
+    for field in model._meta.concrete_fields:
+        if field.column in values:
+            parts.append(values[field.column])
+        elif field.primary_key:
+            continue
+        else:
+            parts.append("%s")
+            given.append(field.get_db_prep_save(field.get_default(), connection))
+        columns.append(field.column)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {model._meta.db_table} ({', '.join(map(connection.ops.quote_name, columns))})"
+            f" SELECT {', '.join(parts)} FROM {source} s WHERE {where}",
+            given,
+        )
+
+
+@contextmanager
+def indexed_afterwards(*models):
+    """MySQL takes the indexes off the tables of ``models`` and builds each in one go when all rows are there."""
+    from django.db import connection
+
+    if connection.vendor != "mysql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET foreign_key_checks = 0, unique_checks = 0")
+        taken = {model._meta.db_table: _indexes(cursor, model._meta.db_table) for model in models}
+        for table, found in taken.items():
+            cursor.execute(f"ALTER TABLE {table} {', '.join(f'DROP INDEX {name}' for name in found)}")
+    yield
+    with connection.cursor() as cursor:
+        for table, found in taken.items():
+            cursor.execute(
+                f"ALTER TABLE {table} {', '.join(f'ADD {kind} {name} {on}' for name, (kind, on) in found.items())}"
+            )
+        cursor.execute("SET foreign_key_checks = 1, unique_checks = 1")
+
+
+def _indexes(cursor, table) -> dict[str, tuple[str, str]]:
+    """``{name: (kind, columns)}`` of the indexes of ``table`` but its primary key."""
+    cursor.execute(
+        "SELECT index_name, MIN(non_unique), GROUP_CONCAT('`', column_name, '`' ORDER BY seq_in_index)"
+        " FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = %s"
+        " AND index_name <> 'PRIMARY' GROUP BY index_name",
+        [table],
+    )
+    return {f"`{name}`": ("INDEX" if repeats else "UNIQUE INDEX", f"({on})") for name, repeats, on in cursor.fetchall()}
+
+
+def day(shift, *, since="'2025-01-01'", moment=False) -> str:
+    """SQL for the day (or moment) ``shift``, SQL as well, days after ``since``."""
+    from django.db import connection
+
+    if connection.vendor == "mysql":
+        return f"DATE_ADD({since}, INTERVAL ({shift}) DAY)"
+    return f"{'DATETIME' if moment else 'DATE'}({since}, ({shift}) || ' days')"
+
+
+def word(prefix, number="s.id") -> str:
+    """SQL for ``prefix`` with ``number`` behind it."""
+    from django.db import connection
+
+    return f"CONCAT('{prefix}', {number})" if connection.vendor == "mysql" else f"'{prefix}' || {number}"
 
 
 def analyze():

@@ -60,6 +60,8 @@ _PHONE_SHAPE = re.compile(r"^[+(（]?[0-9][0-9\s().（）\-–—/*#+]*(?:(?:转
 
 def is_phone(value) -> bool:
     """Whether ``value`` can be a telephone number: 5 to 20 digits with the usual separators and an extension."""
+    if isinstance(value, str) and (_CHINESE_MOBILE.fullmatch(value) or _CHINESE_LANDLINE.fullmatch(value)):
+        return True
     text = unicodedata.normalize("NFKC", clean_text(value))
     digits = re.sub(r"\D", "", text)
     return 5 <= len(digits) <= 20 and bool(_PHONE_SHAPE.match(text))

@@ -75,8 +75,11 @@ class Plan:
 
 
 def parsed(rows: list[Staged]) -> Plan:
-    for row in rows:
-        row.values, row.changes = json.loads(row.values), json.loads(row.changes)
+    # one text for all: the names of the columns, which every row repeats, are made once
+    for name in ("values", "changes"):
+        texts = ",".join([getattr(row, name) for row in rows])
+        for row, value in zip(rows, json.loads(f"[{texts}]"), strict=True):
+            setattr(row, name, value)
     new, changed = ([row for row in rows if row.kind == kind] for kind in (Kind.NEW, Kind.CHANGED))
     return Plan(new, changed)
 
@@ -119,7 +122,12 @@ class Applier:
         chunk.filter(number__range=(min(numbers), max(numbers))).update(outcome=Outcome.APPLIED)
 
     def refusals(self, plan) -> dict[int, str]:
-        """Why rows of ``plan`` cannot be written now; locks what the others change."""
+        """Why rows of ``plan`` cannot be written now; locks what the others change, then asks anew what the rules ask.
+
+        Between two chunks others may have used up what was open to the rows of the file.
+        """
+        plan.stored = bulk.stored_rows(self.model, [row.target_id for row in plan.changed], lock=True)
+        self.context.forget()
         return self._refused_new(plan.fresh) | self._refused_changes(plan)
 
     def store(self, plan, refused) -> dict[int, str]:
@@ -130,7 +138,7 @@ class Applier:
 
     def note(self, plan, refused) -> None:
         applied = [row.pk for row in plan.fresh + plan.changed if row.pk not in refused]
-        ImportRow.objects.filter(pk__in=applied).update(outcome=Outcome.APPLIED)
+        ImportRow.objects.filter(bulk.among("pk", applied)).update(outcome=Outcome.APPLIED)
         problems = [
             ImportRow(pk=pk, outcome=Outcome.REFUSED, problems=[{"index": None, "name": None, "text": text}])
             for pk, text in refused.items()
@@ -175,10 +183,10 @@ class Applier:
     def _refused_changes(self, plan) -> dict[int, str]:
         if not plan.changed:
             return {}
-        stored = plan.stored = bulk.stored_rows(self.model, [row.target_id for row in plan.changed], lock=True)
+        stored = plan.stored
         allowed = set(
             self.resource.policy.visible_to(self.user, "change")
-            .filter(pk__in=stored.keys())
+            .filter(bulk.among("pk", stored))
             .values_list("pk", flat=True)
         )
         closed = self.resource.closed(stored.values())
@@ -252,7 +260,7 @@ class LineApplier(Applier):
         refused = super().refusals(plan)
         heads, resource = self._heads(plan.fresh), self.resource.heads
         stored = bulk.stored_rows(resource.model, set(heads.values()), lock=True)
-        change = resource.policy.visible_to(self.user, "change").filter(pk__in=stored)
+        change = resource.policy.visible_to(self.user, "change").filter(bulk.among("pk", stored))
         allowed, closed = set(change.values_list("pk", flat=True)), resource.closed(stored.values())
         for row in plan.fresh:
             head = heads.get(row.head)
@@ -392,7 +400,7 @@ def entries_of(batch):
 
 def next_entries(batch, before=None, lines=None) -> tuple[list, int | None]:
     """The next entries to undo, newest first, and where those after them begin; with ``lines`` all those of a head."""
-    entries = entries_of(batch).select_related("content_type").order_by("-pk")
+    entries = entries_of(batch).order_by("-pk")
     if lines is None:
         chunk = list((entries.filter(pk__lt=before) if before else entries)[:CHUNK])
         return chunk, chunk[-1].pk if chunk else before
@@ -417,7 +425,7 @@ def undo_entries(entries, user, lines=None) -> list[str]:
     """
     groups: dict = {}
     for entry in entries:
-        groups.setdefault((entry.content_type.model_class(), entry.operation), []).append(entry)
+        groups.setdefault((entry.record_model, entry.operation), []).append(entry)
     if lines is not None:  # the total that a line settles is not to be overwritten by the former state of its head
         below, above = lines.model, lines.heads.model
         updated, created = Operation.UPDATE, Operation.CREATE
@@ -452,7 +460,8 @@ def undo_entries(entries, user, lines=None) -> list[str]:
 
 def _undoable(model, operation, entries, stored, user, going) -> list:
     """Those of ``entries`` whose records nobody has touched since and ``user`` may write today."""
-    allowed = set(policy_for(model).visible_to(user, "change").filter(pk__in=stored).values_list("pk", flat=True))
+    rows = policy_for(model).visible_to(user, "change").filter(bulk.among("pk", stored))
+    allowed = set(rows.values_list("pk", flat=True))
     found = [
         entry
         for entry in entries
@@ -492,7 +501,7 @@ def _with_parts(model, ids, going) -> set[int]:
         if relation.many_to_many or relation.on_delete is DO_NOTHING:
             continue
         column = relation.field.attname
-        parts = relation.related_model._base_manager.filter(**{f"{column}__in": ids})
+        parts = relation.related_model._base_manager.filter(bulk.among(column, ids))
         gone = going.get(relation.related_model, ())
         hanging |= {root for pk, root in parts.values_list("pk", column) if pk not in gone}
     return hanging
@@ -512,7 +521,7 @@ def _restorable(model, operation, stored, entries, user) -> list:
 
 def _former(entry) -> dict:
     """The values before ``entry``, related ones by id."""
-    model = entry.content_type.model_class()
+    model = entry.record_model
     return {
         name: _ids_by_label(model._meta.get_field(name).related_model, old)
         if model._meta.get_field(name).many_to_many

@@ -132,30 +132,42 @@ class Checker:
         return staged
 
     def _parse_column(self, index, name, cells, rows, staged):
-        """Column by column, since what a column needs is looked up once; texts are remembered, as most repeat a few."""
+        """Column by column, since what a column needs is looked up once, and plain text is judged as a whole."""
         widget, known = self.fields[name].widget, self.known[index]
-        clean, context = widget.clean, self.context
-        if widget.preload(cells, context):
+        if widget.preload(cells, self.context):
             known.clear()
-        room = KNOWN_TEXTS - len(known)
-        for cell, row, staged_row in zip(cells, rows, staged, strict=True):
+        values = widget.clean_column(cells)
+        if values is None:
+            values = self._parse_each(index, name, cells, staged)
+        for value, cell, row, staged_row in zip(values, cells, rows, staged, strict=True):
+            if value or not (value is None or value == "" or value == []):
+                staged_row["values"][name] = value
+            elif cell is None and self.merged and self._inside_merged(row.number, index):
+                problem = self._problem(index, name, "是合并单元格的一部分，请取消合并并逐行填写。")
+                staged_row["problems"].append(problem)
+
+    def _parse_each(self, index, name, cells, staged) -> list:
+        """The values of ``cells``, None where there is a problem; texts are remembered, as most repeat a few."""
+        clean, context, known = self.fields[name].widget.clean, self.context, self.known[index]
+        if known.keys() >= set(cells):
+            return [known[cell] for cell in cells]
+        values, room = [], KNOWN_TEXTS - len(known)
+        for cell, row in zip(cells, staged, strict=True):
             is_text = type(cell) is str
             if is_text and cell in known:
-                value = known[cell]
+                values.append(known[cell])
+                continue
+            try:
+                value = clean(cell, context=context)
+            except CellProblem as error:
+                row["problems"].append(self._problem(index, name, error))
+                value = None
             else:
-                try:
-                    value = clean(cell, context=context)
-                except CellProblem as error:
-                    staged_row["problems"].append(self._problem(index, name, error))
-                    continue
                 if is_text and room > 0:
                     known[cell] = value
                     room -= 1
-            if value or not (value is None or value == "" or value == []):
-                staged_row["values"][name] = value
-            elif self.merged and cell is None and self._inside_merged(row.number, index):
-                problem = self._problem(index, name, "是合并单元格的一部分，请取消合并并逐行填写。")
-                staged_row["problems"].append(problem)
+            values.append(value)
+        return values
 
     def _fill_defaults(self, values):
         for name, word in self.defaults.items():
@@ -189,7 +201,7 @@ class Checker:
         first = min((row["number"] for row in staged), default=0)
         earlier = {}
         if keys := {row["key"] for row in staged if row["key"] and self.seen.add(row["key"])}:
-            before = ImportRow.objects.filter(batch=self.batch, key__in=keys, number__lt=first)
+            before = ImportRow.objects.filter(bulk.among("key", keys), batch=self.batch, number__lt=first)
             earlier = {key: (number, values) for key, number, values in before.values_list("key", "number", "values")}
         for row in staged:
             if not row["key"]:
@@ -219,7 +231,9 @@ class Checker:
         ids = {abs(pk) for pks in found.values() for pk in pks}
         stored = bulk.stored_rows(self.resource.model, ids)
         may_change = set(
-            self.resource.policy.visible_to(self.user, "change").filter(pk__in=ids).values_list("pk", flat=True)
+            self.resource.policy.visible_to(self.user, "change")
+            .filter(bulk.among("pk", ids))
+            .values_list("pk", flat=True)
         )
         may_view = set(self._seen(ids - may_change))
         may_add = self.resource.policy.allows(self.user, "add")
@@ -247,7 +261,7 @@ class Checker:
     def _seen(self, ids):
         """Those of ``ids`` that the importer may at least look at."""
         rows = self.resource.policy.visible_to(self.user, "view")
-        return rows.filter(pk__in=ids).values_list("pk", flat=True) if ids else ()
+        return rows.filter(bulk.among("pk", ids)).values_list("pk", flat=True) if ids else ()
 
     def _stored_many(self, ids) -> dict[int, dict]:
         names = self.resource.many & set(self.columns.values()) if ids else ()
@@ -255,7 +269,7 @@ class Checker:
         for name in names:
             field = self.resource.model._meta.get_field(name)
             near, far = field.m2m_column_name(), field.m2m_reverse_name()
-            rows = field.remote_field.through.objects.filter(**{f"{near}__in": ids})
+            rows = field.remote_field.through.objects.filter(bulk.among(near, ids))
             for owner, pk in rows.annotate(a=F(near), b=F(far)).values_list("a", "b"):
                 found.setdefault(owner, {}).setdefault(name, []).append(pk)
         return found
@@ -368,14 +382,15 @@ class LineChecker(Checker):
         """The heads that lines may belong to: stored ones within sight, else those of the file."""
         heads, prints = self.resource.heads, {fingerprint(key): key for key in keys}
         stored = {ids[0]: key for key, ids in heads.find(keys).items() if len(ids) == 1 and ids[0] > 0}
-        seen = set(heads.policy.visible_to(self.user, "view").filter(pk__in=stored).values_list("pk", flat=True))
-        change = heads.policy.visible_to(self.user, "change").filter(pk__in=stored)
+        view = heads.policy.visible_to(self.user, "view").filter(bulk.among("pk", stored))
+        seen = set(view.values_list("pk", flat=True))
+        change = heads.policy.visible_to(self.user, "change").filter(bulk.among("pk", stored))
         may_change = set(change.values_list("pk", flat=True))
         rows = bulk.stored_rows(heads.model, seen)
         closed, placed = heads.closed(rows.values()), self.resource.placed(seen)
-        lines = ImportRow.objects.filter(batch=self.batch, head__in=prints)
+        lines = ImportRow.objects.filter(bulk.among("head", prints), batch=self.batch)
         tops = dict(lines.order_by().values_list("head").annotate(top=Max("position")))
-        new = ImportRow.objects.filter(batch=self.batch.heads_id, key__in=prints)
+        new = ImportRow.objects.filter(bulk.among("key", prints), batch=self.batch.heads_id)
         usual = {name: heads.empty_value(name) for name in heads._meta.fields}
         found = {prints[key]: Head(values=usual | values) for key, values in new.values_list("key", "values")}
         for pk in seen:

@@ -142,7 +142,7 @@ class Resource(resources.ModelResource):
         for _, field in self.key_fields:
             words = {word for name, word in keys if name == field.name}
             if words:
-                rows = self.model._base_manager.filter(**{f"{field.name}__in": words})
+                rows = self.model._base_manager.filter(bulk.among(field.name, words))
                 for word, pk, valid in rows.values_list(field.name, "pk", "is_valid"):
                     found.setdefault((field.name, word), []).append(pk if valid else -pk)
         return found

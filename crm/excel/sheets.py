@@ -108,6 +108,7 @@ class _Cells:
     def __init__(self, letter, style, convert):
         self.letter, self.style, self.convert = letter, style, convert
         self.head, self.end = _text(letter, style, "|").split("|")
+        self.typed = f'<c r="{letter}{_ROW}" s="{style}"><v>'
 
     def written(self, values) -> list[bytes]:
         if None in values:
@@ -131,15 +132,15 @@ class _Cells:
     def _cell(self, value) -> bytes:
         if type(value) is not str or len(value) > SHORT:
             value = self.convert(value)
-        if value is None or value == "":
-            return b""
-        if isinstance(value, str):
-            return _text(self.letter, self.style, value).encode()
         if isinstance(value, datetime):
             value = (value - _EPOCH) / _DAY
+        elif value is None or value == "":
+            return b""
+        elif isinstance(value, str):
+            return _text(self.letter, self.style, value).encode()
         elif isinstance(value, date):
             value = (datetime(value.year, value.month, value.day) - _EPOCH).days
-        return f'<c r="{self.letter}{_ROW}" s="{self.style}"><v>{value!r}</v></c>'.encode()
+        return f"{self.typed}{value!r}</v></c>".encode()
 
 
 def _text(letter, style, text) -> str:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import cached_property, lru_cache
 
 from django.core.exceptions import ValidationError
 from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
@@ -53,6 +54,10 @@ class Context:
         if key not in self._names:
             self._names[key] = load()
         return self._names[key]
+
+    def forget(self):
+        """Ask anew for what was looked up: others may have changed it since."""
+        self._names.clear()
 
     def replace(self, key, names):
         self._names[key] = names
@@ -131,6 +136,26 @@ class CellWidget(widgets.Widget):
         """Look up at once what the ``cells`` of one chunk will ask for one by one; True if lookups are per chunk."""
         return False
 
+    def clean_column(self, cells) -> list | None:
+        """The values of a column of plain text, judged as one; None if its cells have to be cleaned one by one."""
+        if type(self).clean is not CellWidget.clean:
+            return None
+        texts = [cell or "" for cell in cells]
+        try:
+            whole = "".join(texts)
+        except TypeError:
+            return None
+        values = list(map(str.strip, texts))
+        longest = self.max_length and max(map(len, values), default=0) > self.max_length
+        if longest or CUT_MARK in whole or not whole.isprintable():
+            return None
+        try:
+            for value in filter(None, values) if self._validators else ():
+                self._validate(value)
+        except CellProblem:
+            return None
+        return values
+
     def clean(self, value, row=None, context=None, **kwargs):
         value = value.strip() if type(value) is str and value.isprintable() else as_text(value)
         if self.max_length and len(value) > self.max_length:
@@ -207,6 +232,10 @@ class IntegerWidget(CellWidget):
                 raise CellProblem(f"“{shown or number}”无效：{error.messages[0]}") from error
 
 
+MONEY_WORDS = re.compile(r"(人民币|CNY|RMB|USD|元|[￥¥$€£,，\s])", re.IGNORECASE)
+PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+
+
 class DecimalWidget(IntegerWidget):
     """Numbers as people write money: ￥1,234.50, $90,000, 1000万, 1.2亿; 13% and 0.13 in a percent column are 13."""
 
@@ -216,11 +245,11 @@ class DecimalWidget(IntegerWidget):
     def clean(self, value, row=None, context=None, **kwargs):
         typed = value
         if type(value) is int and abs(value) < 10**MAX_DIGITS:
-            return self._fit(Decimal(value), value)
+            return self._fit(value, value)
         value = as_text(value)
         if not value:
             return None
-        plain = re.sub(r"(人民币|CNY|RMB|USD|元|[￥¥$€£,，\s])", "", value, flags=re.IGNORECASE)
+        plain = value if PLAIN_NUMBER.fullmatch(value) else MONEY_WORDS.sub("", value)
         percent = plain.endswith("%")
         plain = plain.rstrip("%")
         unit = self.UNITS.get(plain[-1:], 1)
@@ -234,20 +263,23 @@ class DecimalWidget(IntegerWidget):
             number *= 100
         return self._fit(number, value)
 
-    @property
+    @cached_property
     def is_percent(self):
         return self.field is not None and "%" in str(self.field.verbose_name)
+
+    @cached_property
+    def _too_large(self):
+        return 10 ** (self.field.max_digits - self.field.decimal_places)
 
     def _fit(self, number, shown):
         places = self.field.decimal_places
         rounded = round(number, places)
         if rounded != number:
             raise CellProblem(f"“{shown}”小数位太多，最多 {places} 位。")
-        whole = self.field.max_digits - places
-        if abs(rounded) >= Decimal(10) ** whole:
-            raise CellProblem(f"“{shown}”太大，整数部分最多 {whole} 位。")
+        if abs(rounded) >= self._too_large:
+            raise CellProblem(f"“{shown}”太大，整数部分最多 {self.field.max_digits - places} 位。")
         self._validate_number(rounded, shown)
-        return audit.json_value(rounded)
+        return str(rounded) if type(rounded) is int else audit.json_value(rounded)
 
     def render(self, value, obj=None, context=None, **kwargs):
         return None if value in (None, "") else Decimal(value).normalize() + 0
@@ -310,9 +342,19 @@ class DateTimeWidget(CellWidget):
         if not value:
             return None
         if isinstance(value, str):  # as the log keeps it, or as the database does, in UTC
-            value = datetime.fromisoformat(value)
-            value = value if value.tzinfo else value.replace(tzinfo=UTC)
+            moment, shown = datetime.fromisoformat(value), value
+            if moment.tzinfo is None and (offset := _offset(shown[:13])) is not None:
+                return datetime.fromisoformat(shown[:19]) + offset
+            value = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return value.astimezone(timezone.get_default_timezone()).replace(tzinfo=None, microsecond=0)
+
+
+@lru_cache(maxsize=100_000)
+def _offset(hour) -> timedelta | None:
+    """By how much local time is ahead of UTC in an ``hour`` of it (2025-03-01 08); None where that changes within."""
+    start, zone = datetime.fromisoformat(f"{hour}:00").replace(tzinfo=UTC), timezone.get_default_timezone()
+    offset = start.astimezone(zone).utcoffset()
+    return offset if offset == (start + timedelta(minutes=59, seconds=59)).astimezone(zone).utcoffset() else None
 
 
 TIME_SHAPE = re.compile(r"^([01]?\d|2[0-3])\s*[:：时]\s*([0-5]?\d)\s*(?:[:：分]\s*([0-5]?\d)?\s*秒?)?$")

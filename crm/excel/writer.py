@@ -19,6 +19,7 @@ DATA_SHEET = "数据"
 CELL_UNITS = 32_767  # UTF-16 units
 CUT_MARK = "…（内容过长，已截断）"
 FIRST_DATE = date(1900, 3, 1)  # for earlier ones programs disagree about the serial number
+FIRST_MOMENT = datetime(FIRST_DATE.year, FIRST_DATE.month, FIRST_DATE.day)
 EXACT_DIGITS = 15  # further digits of a number Excel rounds away
 EXACT_LIMIT = 10**EXACT_DIGITS
 
@@ -188,6 +189,8 @@ def _date_cell(value):
 
 
 def _datetime_cell(value):
+    if type(value) is datetime and not value.tzinfo and not value.microsecond and value >= FIRST_MOMENT:
+        return value
     value = _as_datetime(value)
     return value if isinstance(value, date) and _as_date(value) >= FIRST_DATE else _text_cell(value)
 

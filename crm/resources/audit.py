@@ -14,7 +14,7 @@ class BusinessLogResource(Resource):
         titles = {"created_at": "操作时间", "user_name": "操作人", "operation": "操作"}
 
     def compute(self, ids, user):
-        entries = BusinessLog.objects.filter(pk__in=ids).select_related("content_type")
+        entries = BusinessLog.objects.filter(pk__in=ids)
         return {entry.id: {"kind": entry.kind, "changes": _lines(entry.changes)} for entry in describe(entries, user)}
 
 

@@ -8,7 +8,6 @@ times as much and is nobody's wait: ``settle`` does it afterwards. A search read
 from collections.abc import Iterator
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from crm import bulk, jobs
 from crm.models import SearchEntry
@@ -63,7 +62,7 @@ def forget(model, rows) -> None:
 def _linked(model, name, ids, wanted) -> set[int]:
     found = set()
     for chunk in _chunked(ids):
-        found.update(model._base_manager.filter(_among(name, chunk)).order_by().values_list(wanted, flat=True))
+        found.update(model._base_manager.filter(bulk.among(name, chunk)).order_by().values_list(wanted, flat=True))
     return found - {None}
 
 
@@ -73,13 +72,6 @@ def _chunked(ids) -> Iterator[list[int]]:
         yield ids[start : start + CHUNK]
 
 
-def _among(name, ids) -> Q:
-    """That ``name`` is one of the sorted ``ids``; those written together are a range, which is much less to say."""
-    if ids and ids[-1] - ids[0] == len(ids) - 1:
-        return Q(**{f"{name}__gte": ids[0], f"{name}__lte": ids[-1]})
-    return Q(**{f"{name}__in": ids})
-
-
 def _renew(declared: Declaration, ids, *, anew=False) -> None:
     """Write the entries of the records ``ids`` as they should be; ``anew``, also those that already are."""
     many = 0
@@ -87,7 +79,7 @@ def _renew(declared: Declaration, ids, *, anew=False) -> None:
         base = declared.base
         with transaction.atomic(savepoint=False):
             # locked before the records are read: two contacts saved at once would each leave the other one out
-            entries = SearchEntry.objects.select_for_update().filter(_among("pk", [base + pk for pk in chunk]))
+            entries = SearchEntry.objects.select_for_update().filter(bulk.among("pk", [base + pk for pk in chunk]))
             known = dict(entries.order_by("pk").values_list("pk", "text"))
             texts = {base + pk: text for pk, text in _texts(declared, chunk).items()}
             _drop(known.keys() - texts.keys())
@@ -109,11 +101,11 @@ def _settle_soon():
 def _texts(declared: Declaration, ids) -> dict[int, str]:
     """``{record id: text}`` of those of the records ``ids`` that were not removed."""
     names = ["pk", *declared.fields, *(f"{name}_key" for name in declared.phones)]
-    records = existing(declared.model._base_manager).filter(_among("pk", ids)).values_list(*names)
+    records = existing(declared.model._base_manager).filter(bulk.among("pk", ids)).values_list(*names)
     lines = {pk: _lines(values, len(declared.fields)) for pk, *values in records}
     for part in declared.parts:
         names = [f"{part.link}_id", *part.fields, *(f"{name}_key" for name in part.phones)]
-        parts = existing(part.model._base_manager).filter(_among(part.link, ids)).order_by("pk")
+        parts = existing(part.model._base_manager).filter(bulk.among(part.link, ids)).order_by("pk")
         for pk, *values in parts.values_list(*names):
             if pk in lines:
                 lines[pk] += _lines(values, len(part.fields))
@@ -138,7 +130,7 @@ def _drop(keys) -> None:
         marks = ", ".join(["%s"] * len(chunk))
         with connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {TOKENS} WHERE rowid IN ({marks})", chunk)  # noqa: S608
-        SearchEntry.objects.filter(pk__in=chunk)._raw_delete(connection.alias)
+        SearchEntry.objects.filter(bulk.among("pk", chunk))._raw_delete(connection.alias)
 
 
 def settle() -> int:
@@ -153,7 +145,7 @@ def settle() -> int:
                     f"REPLACE INTO {TOKENS} (rowid, tokens) VALUES (%s, %s)",  # noqa: S608
                     [(pk, " ".join(tokens(text))) for pk, text in rows],
                 )
-            SearchEntry.objects.filter(_among("pk", [pk for pk, _ in rows])).update(is_settled=True)
+            SearchEntry.objects.filter(bulk.among("pk", [pk for pk, _ in rows])).update(is_settled=True)
     return len(rows)
 
 
@@ -168,7 +160,7 @@ def rebuild(model) -> int:
     entries = SearchEntry.objects.filter(pk__range=declared.range)
     for chunk in _by_key(entries):
         ids = {pk - declared.base for pk in chunk}
-        known = model._base_manager.filter(_among("pk", sorted(ids))).order_by().values_list("pk", flat=True)
+        known = model._base_manager.filter(bulk.among("pk", sorted(ids))).order_by().values_list("pk", flat=True)
         _drop([declared.base + pk for pk in ids.difference(known)])
     return entries.count()
 

@@ -5,9 +5,12 @@ from decimal import Decimal
 from threading import Barrier
 
 import pytest
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from crm import actor
+from crm.excel import apply
 from crm.models import ImportBatch
 from sales.models import PaymentPlan
 from sales.resources.payments import PaymentPlanResource
@@ -75,6 +78,22 @@ def test_what_has_changed_since_the_check_is_asked_again_when_it_is_written(pers
     pipeline.applied(batch)
     assert "还可以排 200.00" in "".join(pipeline.problems(batch)[2])
     assert fresh(one).amount == 300
+
+
+def test_what_another_changes_between_two_chunks_of_a_file_counts_for_the_second(person):
+    seller = person("销售")
+    contract = signed("1000", owner=seller)
+    plans = [plan(contract, 100, due=TODAY + timedelta(days=n), position=n + 1) for n in range(2)]
+    batch = checked(seller, *(row_of(one, 300) for one in plans))
+    first, second = ([row] for row in apply.pending(batch))
+    applier = apply.Applier(batch, seller)
+    with transaction.atomic(), actor.acting(seller):
+        applier.write(applier.prepare(first))
+    payments.save_plan(PaymentPlan(contract=contract, position=3, amount=Decimal(500), date=TODAY), by=seller)
+    with transaction.atomic(), actor.acting(seller):
+        applier.write(applier.prepare(second))
+    assert [fresh(one).amount for one in plans] == [300, 100]
+    assert pipeline.problems(batch) == {3: ["计划金额超出合同金额：这份合同还可以排 100.00。"]}
 
 
 @pytest.fixture

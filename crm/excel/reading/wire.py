@@ -20,8 +20,9 @@ loads = marshal.loads
 def pack(row):
     """Bytes of a row."""
     number, cells = row
-    special = [(index, _flatten(cell)) for index, cell in enumerate(cells) if type(cell) not in PLAIN]
-    if special:
+    special = []
+    if not PLAIN.issuperset(map(type, cells)):
+        special = [(index, _flatten(cell)) for index, cell in enumerate(cells) if type(cell) not in PLAIN]
         cells = cells.copy()
         for index, _flat in special:
             cells[index] = None

@@ -124,15 +124,19 @@ class Xlsx:
     def merged(self, name):
         """(first row, first column, last row, last column) of each merged range, counted from 1."""
         try:
-            return list(self._merged(self._xml(name)))
+            return list(self._merged(self._xml(name, after=b"</sheetData>")))
         except _Irregular:
             return list(self._merged(self._canonical_xml(name)))
 
-    def _xml(self, name):
-        """The sheet as text, chunk by chunk; _Irregular as soon as it is more than the fast path understands."""
+    def _xml(self, name, after=b""):
+        """The sheet as text, chunk by chunk; _Irregular as soon as it is more than the fast path understands.
+
+        With ``after``, only what comes behind these bytes.
+        """
         decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         with self._package.open(self._parts[name]) as stream:
-            for chunk in _regular(stream, b"<worksheet"):
+            chunks = _regular(stream, b"<worksheet")
+            for chunk in _behind(after, chunks) if after else chunks:
                 try:
                     yield decode(chunk)
                 except UnicodeDecodeError:
@@ -147,7 +151,7 @@ class Xlsx:
     def _rows(self, xml):
         gauge, kinds, columns, shared_formulas = Gauge(self.limits), {}, {}, {}
         strings, first_strings, column_limit = self._strings, self._strings.first, self.limits.max_columns
-        row_number, tail = 0, ""
+        longest, row_number, tail, shape, worked = self.limits.max_cell_chars, 0, "", None, None
         for chunk in xml:
             *parts, tail = (tail + chunk).split("</row>")
             for part in parts:
@@ -161,7 +165,24 @@ class Xlsx:
                 if not match or part[end - 1] == "/":
                     raise _Irregular
                 row_number = int(match[1])
-                cells = []
+                # Most rows have the same columns of the same kinds, filled, with no cell that needs a closer look.
+                letters, attributes, raws, _ = zip(*found, strict=True) if found else ((),) * 4
+                if (letters, attributes) != shape:
+                    shape = letters, attributes
+                    worked = self._worked(letters, attributes, kinds)
+                if worked is not None and all(raws) and _is_plain(part, longest):
+                    cells, found = list(raws), ()
+                    for index, kind in worked:
+                        raw = cells[index]
+                        if kind is SHARED:
+                            place = int(raw)
+                            cells[index] = first_strings[place] if place < len(first_strings) else strings[place]
+                        elif kind is NUMBER and raw.isdecimal() and len(raw) < 16:
+                            cells[index] = int(raw)
+                        else:
+                            cells[index] = self._serial_date(raw) if kind is DATE else self._value(kind, raw)
+                else:
+                    cells = []
                 for letters, attributes, raw, inner in found:
                     if not (raw or inner):
                         continue
@@ -198,6 +219,13 @@ class Xlsx:
                     f"第 {row_number} 行之后的一行过长，无法读取。请检查这一行，或另存为 CSV 后再上传。"
                 )
             tail = tail[max(tail.rfind("<row"), 0) :]
+
+    def _worked(self, letters, attributes, kinds):
+        """[(index, kind)] of the cells of a row whose text is not yet their value; None if it skips columns."""
+        if len(letters) > self.limits.max_columns or any(index != _column(word) for index, word in enumerate(letters)):
+            return None
+        kinds |= {each: self._kind(each) for each in set(attributes) - kinds.keys()}
+        return [(index, kinds[each]) for index, each in enumerate(attributes) if kinds[each] is not TEXT]
 
     def _kind(self, attributes):
         if "'" in attributes:
@@ -407,6 +435,23 @@ def _regular(stream, root):
             raise _Irregular
         first, last = False, chunk[-1:]
         yield chunk
+
+
+def _behind(mark, chunks):
+    """What stands behind ``mark`` in the chunks."""
+    tail = b""
+    for chunk in chunks:
+        tail, found, rest = (tail + chunk).partition(mark)
+        if found:
+            yield rest
+            yield from chunks
+            return
+        tail = tail[-len(mark) :]
+
+
+def _is_plain(row, longest):
+    """Whether the texts of a row are what they say, and none can be longer than ``longest``."""
+    return len(row) < longest and "&" not in row and "_x" not in row and "\r" not in row and "\0" not in row
 
 
 def _column(letters):

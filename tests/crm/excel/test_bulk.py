@@ -125,6 +125,25 @@ def test_parts_are_written_as_save_writes_them(pair):
     assert logs[0].changes.keys() == logs[1].changes.keys()
 
 
+def test_any_text_is_written_and_logged_as_it_is(acting):
+    texts = ["it's", "back\\slash", "\\'", 'say "yes"', "100%s", "a\0b", "𠮷😀\\", "一\n二", "", "'); --"]
+    rows = [{"code": f"T{n}", "name": f"客户{n}", "remark": text} for n, text in enumerate(texts)]
+    ids = bulk.insert(Customer, rows)
+    stored = bulk.stored_rows(Customer, ids)
+    assert [stored[pk]["remark"] for pk in ids] == texts
+    versions = dict(Customer.history.filter(id__in=ids).values_list("id", "remark"))
+    assert [versions[pk] for pk in ids] == texts
+    logged = dict(
+        BusinessLog.objects.filter(object_id__in=ids, business_no__startswith="T").values_list("object_id", "changes")
+    )
+    assert [logged[pk].get("remark") for pk in ids] == [[None, text] if text else None for text in texts]
+
+
+def test_many_scattered_records_are_all_found(acting):
+    ids = bulk.insert(Tag, [{"name": f"标签{n}"} for n in range(2100)])[::2]
+    assert list(bulk.stored_rows(Tag, ids)) == ids
+
+
 def test_delete_leaves_no_row_and_no_grant_but_a_version_and_a_log_entry(pair):
     _, written = pair
     row = bulk.stored_rows(Customer, [written.pk], lock=False)[written.pk]

@@ -27,6 +27,7 @@ from crm.excel.reader import (
     open_rows,
     sheets,
 )
+from crm.excel.reading import xlsx
 
 ROOT = Path(__file__).parents[3]
 CORPUS = ROOT.parent / "shared" / "data" / "excel_corpora"
@@ -228,6 +229,36 @@ def test_rows_keep_the_numbers_excel_shows(tmp_path):
     assert list(open_rows(with_rows(tmp_path, rows))) == [Row(3, [None, 1])]
     rows = "<row/><row><c/><c><v>1</v></c></row><row><c><v>2</v></c></row>"
     assert list(open_rows(with_rows(tmp_path, rows))) == [Row(2, [None, 1]), Row(3, [2])]
+
+
+def test_rows_of_one_shape_and_those_between_them_are_read_alike(tmp_path):
+    """Rows that have the columns of the one before are read as a whole, others cell by cell."""
+
+    def row(number, *cells):
+        inside = {"A": '<c r="A{0}" t="inlineStr"><is><t>{1}</t></is></c>', "B": '<c r="B{0}"><v>{1}</v></c>'}
+        inside |= {"C": '<c r="C{0}" t="b"><v>{1}</v></c>', "D": '<c r="D{0}"><f>A1</f><v>{1}</v></c>'}
+        written = "".join(inside[column].format(number, value) for column, value in cells)
+        return f'<row r="{number}">{written}</row>'
+
+    rows = [
+        row(1, ("A", "甲"), ("B", "1"), ("C", "1")),
+        row(2, ("A", "a&amp;b"), ("B", "2.5"), ("C", "0")),
+        row(3, ("A", "x_x0041_"), ("B", "3"), ("C", "1")),
+        row(4, ("B", "4"), ("C", "1")),
+        row(5, ("A", "乙"), ("B", ""), ("C", "1")),
+        row(6, ("A", "丙"), ("B", "6"), ("C", "0")),
+        row(7, ("A", "丁"), ("B", "7"), ("D", "8")),
+    ]
+    found = list(open_rows(with_rows(tmp_path, "".join(rows))))
+    assert [cells for _, cells in found] == [
+        ["甲", 1, True],
+        ["a&b", 2.5, False],
+        ["xA", 3, True],
+        [None, 4, True],
+        ["乙", None, True],
+        ["丙", 6, False],
+        ["丁", 7, None, Formula("=A1", 8)],
+    ]
 
 
 def test_irregular_xml_far_down_repeats_no_row(tmp_path):
@@ -691,3 +722,10 @@ def test_the_whole_corpus(folder):
     for path in ALL:
         if path.parent.name == folder:
             assert_rows_or_sentence(path)
+
+
+def test_the_end_of_the_rows_is_found_however_the_file_comes_in_pieces():
+    for size in range(1, 20):
+        text = b"<row/></sheetData><mergeCells/>"
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert b"".join(xlsx._behind(b"</sheetData>", iter(pieces))) == b"<mergeCells/>"
