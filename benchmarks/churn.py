@@ -33,21 +33,20 @@ def fill(customers):
     from sales.models import Order
 
     data.grow(customers)
-    today, entered = timezone.localdate(), timezone.now() - timedelta(days=730)
-    newest = "CASE WHEN id %% 10 = 0 THEN 200 + id %% 300 ELSE id %% 150 END"
-    ago = "DATE_SUB(%s, INTERVAL {0} DAY)" if connection.vendor == "mysql" else "DATE(%s, '-' || ({0}) || ' days')"
-    stamp = "created_at, updated_at, lock_version, remark, is_closed, is_valid"
+    entered = timezone.now() - timedelta(days=730)
+    newest = "CASE WHEN s.id %% 10 = 0 THEN 200 + s.id %% 300 ELSE s.id %% 150 END"
     with connection.cursor() as cursor:
         cursor.execute("UPDATE customers_customer SET created_at = %s, deal_status = 'won'", [entered])
-        for place in range(3):
-            cursor.execute(
-                f"INSERT INTO sales_order (number, customer_id, currency, total_amount, order_date, address, status,"
-                f" cancel_reason, received_amount, paid_state, {stamp})"
-                f" SELECT id * 10 + {place}, id, 'CNY', 100, {ago.format(f'({newest}) + {40 * place}')}, '',"
-                f" 'confirmed', '', 0, 'unpaid', created_at, created_at, 1, '', 0, 1"
-                f" FROM customers_customer WHERE id %% 50 > 0",
-                [today],
-            )
+    for place in range(3):
+        values = {
+            "number": data.word("DD", f"(s.id * 10 + {place})"),
+            "customer_id": "s.id",
+            "total_amount": "100",
+            "order_date": data.day(f"-({newest}) - {40 * place}", since=f"'{timezone.localdate()}'"),
+            "status": "'confirmed'",
+        }
+        data.insert_from(Order, "customers_customer", values, where="s.id %% 50 > 0")
+    with connection.cursor() as cursor:
         if connection.vendor == "mysql":
             cursor.execute("ANALYZE TABLE customers_customer, sales_order")
     print(f"- {customers:,} 个客户，{Order.objects.count():,} 张订单", flush=True)

@@ -1,6 +1,8 @@
 """Amounts between currencies, by the rate of a day (``ExchangeRate``)."""
 
+from bisect import bisect_right
 from decimal import ROUND_HALF_UP, Decimal
+from operator import itemgetter
 
 from django.core.exceptions import ValidationError
 
@@ -30,7 +32,25 @@ def rate(currency, *, on) -> Decimal:
     return found
 
 
-def convert(amount, source, target, *, on) -> Decimal:
+def rates_of(currencies):
+    """What ``rate`` answers for ``currencies`` on any day, read at once: for a page of amounts of different days."""
+    known = {currency: [] for currency in currencies}
+    rows = ExchangeRate.objects.valid().filter(currency__in=known).order_by("valid_from")
+    for currency, day, value in rows.values_list("currency", "valid_from", "rate"):
+        known[currency].append((day, value))
+
+    def rate(currency, *, on) -> Decimal:
+        if currency == Currency.CNY:
+            return Decimal(1)
+        place = bisect_right(known[currency], on, key=itemgetter(0))
+        if not place:
+            raise NoRate(currency, on)
+        return known[currency][place - 1][1]
+
+    return rate
+
+
+def convert(amount, source, target, *, on, rate=rate) -> Decimal:
     """``amount`` of ``source`` in ``target`` by the rates of the day ``on``, to the cent. Raises NoRate."""
     if source == target:
         return amount

@@ -38,14 +38,13 @@ def part(request) -> Part:
     if scope == DataScope.SELF:
         mine = numbers.of(user.pk)
         return Part(
-            figures=_figures(mine, "我的客户", _beside(numbers.total - mine.total), owner=user.pk)
-            + _sea(user, owner=user.pk),
+            figures=_own(user, mine, "我的客户", _beside(numbers.total - mine.total), owner=user.pk),
             shares=_shares(mine, owner=user.pk),
             trends=[_trend(mine, owner=user.pk)],
             shortcuts=_shortcuts(request),
         )
     return Part(
-        figures=_figures(numbers, "全部客户" if scope == DataScope.ALL else "团队客户") + _sea(user),
+        figures=_own(user, numbers, "全部客户" if scope == DataScope.ALL else "团队客户"),
         shares=_shares(numbers),
         trends=[_trend(numbers)],
         tables=_team(numbers),
@@ -105,24 +104,32 @@ def _list(**parameters) -> str:
     return f"{address}?{urlencode(parameters)}" if parameters else address
 
 
+def _own(user, numbers, title, note="", **only):
+    """How many; and for who may do something about it, those that wait."""
+    total, *reviews = _figures(numbers, title, note, **only)
+    return [total, *reviews, *_sea(user, **only)] if policy_for(Customer).allows(user, "change") else [total]
+
+
 def _figures(numbers, title, note="", **only):
-    month = numbers.today.replace(day=1)
-    before = numbers.new(_month_before(month), month)
     reviews = numbers.by(1)
     waiting, refused = ReviewStatus.PENDING, ReviewStatus.REJECTED
     return [
         Figure(title, numbers.total, _list(**only), note),
-        Figure("本月新增", numbers.new(month), _list(created_at_from=month, **only), f"上月 {before:,} 个"),
-        Figure("待审核", reviews[waiting], _list(review_status=waiting, **only)),
-        Figure("审核未通过", reviews[refused], _list(review_status=refused, **only)),
+        Figure("待审核", reviews[waiting], _list(review_status=waiting, **only), waits="客户"),
+        Figure("审核未通过", reviews[refused], _list(review_status=refused, **only), waits="客户"),
     ]
+
+
+def _new(numbers, **only):
+    month = numbers.today.replace(day=1)
+    return Figure("本月新增", numbers.new(month), _list(created_at_from=month, **only))
 
 
 def _sea(user, **only):
     """What goes back to the public sea soon, and how much lies in it for whoever may look."""
     waiting = sea_of(user)
     note = "" if waiting is None else f"公海里有 {waiting:,} 个"
-    return [Figure("即将回收", warned_of(user, **only), _list(sea="soon", **only), note)]
+    return [Figure("即将回收", warned_of(user, **only), _list(sea="soon", **only), note, waits="客户")]
 
 
 def _shares(numbers, **only):
@@ -155,8 +162,9 @@ def _team(numbers):
     rows = []
     for owner in owners:
         theirs, chosen = numbers.of(owner), owner or EMPTY
-        figures = _figures(theirs, "客户", owner=chosen)
-        rows.append((str(people[owner]) if owner else "（无负责人）", figures))
+        total, *reviews = _figures(theirs, "客户", owner=chosen)
+        name = str(people[owner]) if owner else "（无负责人）"
+        rows.append((name, [total, _new(theirs, owner=chosen), *reviews]))
     return [Table("团队客户", ["负责人", "客户", "本月新增", "待审核", "审核未通过"], rows)] if rows else []
 
 

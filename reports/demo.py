@@ -11,7 +11,7 @@ from reports.queries import REPORTS
 from reports.queries.core import table
 from reports.queries.filters import read
 from reports.queries.periods import months_back
-from reports.summaries import everybody
+from reports.queries.sources import everybody
 
 MONTHS_BACK, MONTHS_AHEAD = 14, 3
 STEP, LEAST = 10_000, 20_000

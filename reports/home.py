@@ -9,8 +9,8 @@ from customers.models import Customer
 from reports.links import rows_address
 from reports.pages import words
 from reports.queries import REPORTS
-from reports.queries.core import table
 from reports.queries.filters import read
+from reports.summaries import table_for
 from sales.models import Invoice
 
 TEAM_SIZE = 15
@@ -18,6 +18,7 @@ TEAM_SIZE = 15
 COMPARED = (
     ("composition", "new", "新增客户"),
     ("leads", "leads", "新增线索"),
+    ("leads", "converted", "转化线索"),
     ("activity", "followups", "跟进"),
     ("activity", "visits", "拜访"),
     ("ranking", "won", "赢单商机"),
@@ -32,7 +33,8 @@ MONEY = (
     ("invoices", "invoiced", "本月开票"),
     ("uninvoiced", "uninvoiced_amount", "未开票合同"),
 )
-TEAM = ("activity", "ranking")  # whose counts per person make the table of the team
+# whose counts per person make the table of the team
+TEAM = {"activity": ("followups", "interactions", "visits", "done"), "ranking": ("contracts", "won")}
 
 
 def part(request) -> Part | None:
@@ -43,33 +45,57 @@ def part(request) -> Part | None:
         return None
     scope = policy_for(Customer).scope(user, "view")
     is_own = scope is None or scope == DataScope.SELF
-    narrowed = {"person": str(user.pk)} if is_own else {}
     title = "我的数字" if is_own else "全部数字" if scope == DataScope.ALL else "团队数字"
-    found = Part(compared=(title, _compared(user, open_to, narrowed)))
+    tables = _Tables(user, {"person": str(user.pk)} if is_own else {})
+    found = Part(compared=(title, _compared(tables, open_to)))
     if policy_for(Invoice).allows(user, "add"):
-        found.figures = _money(user)
+        found.figures = _money(_Tables(user, {}) if is_own else tables)
     if not is_own:
-        found.tables = _team(user, open_to)
+        found.tables = _team(tables, open_to)
+    found.counted_at = tables.counted_at
     return found
 
 
-def _compared(user, open_to, narrowed) -> list[Comparison]:
-    tables: dict = {}
+class _Tables:
+    """The reports by person as ``user`` is told them, each asked for once.
+
+    ``narrowed`` are filters for all of them, ``counted_at`` is when the oldest of the kept ones was counted.
+    """
+
+    def __init__(self, user, narrowed):
+        self.user, self.narrowed = user, narrowed
+        self.found: dict = {}
+        self.counted_at = None
+
+    def of(self, name, period):
+        """``(filters, table)``."""
+        if (name, period) not in self.found:
+            report = REPORTS[name]
+            filters = read(report, {"by": "person", "period": period, **self.narrowed})
+            table, counted_at = table_for(report, self.user, filters, only=_asked(name))
+            self.counted_at = min(filter(None, (self.counted_at, counted_at)), default=None)
+            self.found[name, period] = filters, table
+        return self.found[name, period]
+
+
+def _asked(name) -> tuple[str, ...]:
+    """The columns of the report ``name`` that the page shows: no others are counted."""
+    compared = {column for report, column, _ in COMPARED if report == name}
+    money = {column for count, amount, _ in MONEY for column in (count, amount)} if name == "receipts" else set()
+    return tuple(sorted(compared | money | set(TEAM.get(name, ()))))
+
+
+def _compared(tables, open_to) -> list[Comparison]:
     lines = []
     for name, column_name, label in COMPARED:
         if name not in open_to:
             continue
-        report = REPORTS[name]
-        for period in ("month", "last_month"):
-            if (name, period) not in tables:
-                filters = read(report, {"by": "person", "period": period, **narrowed})
-                tables[name, period] = filters, table(report, user, filters)
-        found = [tables[name, period] for period in ("month", "last_month")]
+        found = [tables.of(name, period) for period in ("month", "last_month")]
         column = next((one for one in found[0][1].columns if one.name == column_name), None)
         if column is None:
             continue
         now, before = (one.total[column.name] for _, one in found)
-        links = [rows_address(report, filters, column) for filters, _ in found]
+        links = [rows_address(REPORTS[name], filters, column) for filters, _ in found]
         lines.append(
             Comparison(
                 label,
@@ -82,15 +108,21 @@ def _compared(user, open_to, narrowed) -> list[Comparison]:
     return lines
 
 
-def _money(user) -> list[Figure]:
+def _money(tables) -> list[Figure]:
     """Receipts and invoices of this month, contracts that still lack invoices; beside each what it comes to."""
     report = REPORTS["receipts"]
-    if not report.allowed(user):
+    if not report.allowed(tables.user):
         return []
-    filters = read(report, {"by": "person", "period": "month"})
-    total, told = table(report, user, filters).total, {column.name for column in report.told(user, filters)}
+    filters, found = tables.of("receipts", "month")
+    total, told = found.total, {column.name for column in found.columns}
     return [
-        Figure(label, total[name], rows_address(report, filters, report.column(name)), f"合计 CNY {total[amount]:,.0f}")
+        Figure(
+            label,
+            total[name],
+            rows_address(report, filters, report.column(name)),
+            f"合计 CNY {total[amount]:,.0f}",
+            waits="订单与回款" if name == "uninvoiced" else "",
+        )
         for name, amount, label in MONEY
         if {name, amount} <= told
     ]
@@ -103,17 +135,16 @@ def _change(now, before) -> str:
     return f"{(now - before) * 100 / before:+.0f}%"
 
 
-def _team(user, open_to) -> list[Table]:
+def _team(tables, open_to) -> list[Table]:
     """Counts per person of this month; each leads to its rows."""
     columns, by_person = [], {}
     for name in TEAM:
         if name not in open_to:
             continue
         report = REPORTS[name]
-        filters = read(report, {"by": "person", "period": "month"})
-        found = table(report, user, filters)
+        filters, found = tables.of(name, "month")
         for column in found.columns:
-            if column.is_derived or column.unit == "元" or column.name in ("of_leads", "cancelled"):
+            if column.name not in TEAM[name]:
                 continue
             columns.append(column.label)
             for row in found.rows:

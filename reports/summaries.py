@@ -8,72 +8,72 @@ import hashlib
 import time
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 from django.utils import timezone
 
 from crm.jobs import periodic
-from crm.models import User
-from crm.policies import policy_for
 from customers.models import Customer
 from reports.models import ReportSummary
 from reports.queries import REPORTS
 from reports.queries.core import Row, Table, table
 from reports.queries.filters import BadFilters, Filters, read
+from reports.queries.sources import everybody, sees_all
 
 SLOW = 1.0  # seconds from which on a report is kept
 OLD = timedelta(hours=2)  # what is older is counted afresh when somebody looks
 FORGOTTEN = timedelta(days=14)  # what nobody has looked at for so long is not counted any more
 
 
-def everybody() -> User:
-    """Somebody who sees everything, without being anybody."""
-    return User(is_superuser=True, is_active=True)
-
-
 def sees_everything(user, report) -> bool:
-    """Whether the rows that ``user`` sees are all there are: the database is asked the same."""
+    """Whether the rows of ``report`` that ``user`` sees, and the customers, are all there are."""
     models = {source.model for source in report.sources.values()} | {Customer}
-    return all(policy_for(model).allows(user, "view") for model in models) and all(
-        str(policy_for(model).visible_to(user).query) == str(policy_for(model).visible_to(everybody()).query)
-        for model in models
-    )
+    return all(sees_all(user, model) for model in models)
 
 
-def table_for(report, user, filters: Filters, *, fresh=False):
-    """``(table, when it was counted)``: kept figures where there are any for ``user``, else counted now (None)."""
+def table_for(report, user, filters: Filters, *, only=(), fresh=False):
+    """``(table, when it was counted)``: kept figures where there are any for ``user``, else counted now (None).
+
+    ``only`` some columns are kept apart from the whole report.
+    """
     if not sees_everything(user, report):
-        return table(report, user, filters), None
-    key = _key(report, filters)
+        return table(report, user, filters, only), None
+    key = _key(report, filters, only)
     now = timezone.now()
-    kept = None if fresh else ReportSummary.objects.filter(key=key, counted_at__gte=now - OLD).first()
-    if kept is None:
-        return count(report, user, filters)
+    kept = ReportSummary.objects.filter(key=key).first()
+    if kept is None or kept.counted_at < now - OLD or fresh:
+        return count(report, user, filters, only, kept=kept)
     if kept.used_at < now - timedelta(hours=1):
         ReportSummary.objects.filter(pk=kept.pk).update(used_at=now)
     return load(report, user, filters, kept.data), kept.counted_at
 
 
-def count(report, user, filters, *, used=True):
-    """Count now, and keep it if it took long."""
+def count(report, user, filters, only=(), *, kept=None, used=True):
+    """Count now, and keep it if it took long, in place of ``kept``."""
     started, now = time.perf_counter(), timezone.now()
-    found = table(report, user, filters)
+    found = table(report, user, filters, only)
     seconds = time.perf_counter() - started
     if seconds < SLOW:
-        ReportSummary.objects.filter(key=_key(report, filters)).delete()
+        if kept is not None:
+            kept.delete()
         return found, None
-    values = {"report": report.name, "query": filters.query(), "data": dump(found), "counted_at": now}
+    values = {"report": report.name, "query": _query(filters, only), "data": dump(found), "counted_at": now}
     values["seconds"] = round(seconds, 1)
     ReportSummary.objects.update_or_create(
-        key=_key(report, filters),
+        key=_key(report, filters, only),
         defaults=values | ({"used_at": now} if used else {}),
         create_defaults=values | {"used_at": now},
     )
     return found, now
 
 
-def _key(report, filters) -> str:
+def _query(filters, only) -> str:
+    return f"{filters.query()}&only={','.join(only)}" if only else filters.query()
+
+
+def _key(report, filters, only) -> str:
     """Presets with the days that they mean today: tomorrow's month is another one."""
-    words = f"{report.name}?{filters.query()}&{filters.query(absolute=True)}"
+    words = f"{report.name}?{_query(filters, only)}&{filters.query(absolute=True)}"
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -118,17 +118,14 @@ def refresh(run):
     ReportSummary.objects.filter(used_at__lt=timezone.now() - FORGOTTEN).delete()
     for one in due():
         report = REPORTS.get(one.report)
+        given = dict(parse_qsl(one.query))
+        only = tuple(filter(None, given.pop("only", "").split(",")))
         try:
-            filters = read(report, _parameters(one.query)) if report else None
+            filters = read(report, given) if report else None
         except BadFilters:
             filters = None
-        if filters is None or _key(report, filters) != one.key:  # the preset means other days by now
+        if filters is None or _key(report, filters, only) != one.key:  # the preset means other days by now
             one.delete()
+            one = None
         if filters is not None:
-            count(report, everybody(), filters, used=False)
-
-
-def _parameters(query) -> dict:
-    from urllib.parse import parse_qsl
-
-    return dict(parse_qsl(query))
+            count(report, everybody(), filters, only, kept=one, used=False)

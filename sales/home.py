@@ -13,6 +13,8 @@ from crm.policies import policy_for
 from sales.models import DevelopmentPlan, Lead, LeadStatus, Opportunity, OpportunityStatus, PlanResult, PooledLead
 from sales.services import opportunities
 
+LEADS = "线索与商机"
+
 
 def part(request) -> Part:
     user = request.user
@@ -24,14 +26,12 @@ def part(request) -> Part:
         figures += _plans(user)
     if policy_for(PooledLead).allows(user, "view"):
         waiting = policy_for(PooledLead).visible_to(user).count()
-        figures.append(Figure("待领线索", waiting, reverse("admin:sales_pooledlead_changelist")))
+        figures.append(Figure("待领线索", waiting, reverse("admin:sales_pooledlead_changelist"), waits=LEADS))
     return Part(figures=figures, shortcuts=_shortcuts(request))
 
 
 def _leads(user, policy, scope):
     mine = {"owner": user.pk} if scope == DataScope.SELF else {}
-    month = timezone.localdate().replace(day=1)
-    start = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     counts = (
         policy.visible_to(user)
         .filter(**mine)
@@ -39,15 +39,14 @@ def _leads(user, policy, scope):
         .aggregate(
             new=Count("pk", filter=Q(status=LeadStatus.NEW)),
             working=Count("pk", filter=Q(status=LeadStatus.WORKING)),
-            converted=Count("pk", filter=Q(converted_at__gte=start)),
         )
     )
     whose = "我的" if mine else "全部" if scope == DataScope.ALL else "团队"
-    return [
-        Figure(f"{whose}新线索", counts["new"], _list("lead", status=LeadStatus.NEW, **mine)),
-        Figure("跟进中线索", counts["working"], _list("lead", status=LeadStatus.WORKING, **mine)),
-        Figure("本月转化", counts["converted"], _list("lead", converted_at_from=month, **mine)),
-    ]
+    figures = [Figure("跟进中线索", counts["working"], _list("lead", status=LeadStatus.WORKING, **mine))]
+    if policy.allows(user, "change"):
+        link = _list("lead", status=LeadStatus.NEW, **mine)
+        figures.append(Figure(f"{whose}新线索", counts["new"], link, waits=LEADS))
+    return figures
 
 
 def opportunities_part(request) -> Part | None:
@@ -57,14 +56,10 @@ def opportunities_part(request) -> Part | None:
     if scope is None:
         return None
     mine = {"owner": user.pk} if scope == DataScope.SELF else {}
-    rows, month = policy.visible_to(user).filter(**mine), timezone.localdate().replace(day=1)
-    start = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    still_open = rows.filter(status=OpportunityStatus.OPEN)
-    won = rows.filter(status=OpportunityStatus.WON, closed_at__gte=start)
-    worth, gained = (opportunities.sums(some).get(None, opportunities.Sums()) for some in (still_open, won))
+    still_open = policy.visible_to(user).filter(**mine, status=OpportunityStatus.OPEN)
+    worth = opportunities.sums(still_open).get(None, opportunities.Sums())
     whose = "我的" if mine else "全部" if scope == DataScope.ALL else "团队"
     lacking = f"，缺 {'、'.join(sorted(worth.missing))} 汇率" if worth.missing else ""
-    stuck = still_open.filter(opportunities.stuck()).count()
     figures = [
         Figure(
             f"{whose}商机",
@@ -72,14 +67,10 @@ def opportunities_part(request) -> Part | None:
             _list("opportunity", status=OpportunityStatus.OPEN, **mine),
             f"加权 CNY {worth.forecast:,.0f}，合计 CNY {worth.total:,.0f}{lacking}",
         ),
-        Figure("停滞商机", stuck, _list("opportunity", stuck="1", **mine), "在阶段里停留过久"),
-        Figure(
-            "本月赢单",
-            gained.count,
-            _list("opportunity", status=OpportunityStatus.WON, closed_at_from=month, **mine),
-            f"合计 CNY {gained.total:,.0f}",
-        ),
     ]
+    if policy.allows(user, "change"):
+        stuck, link = still_open.filter(opportunities.stuck()).count(), _list("opportunity", stuck="1", **mine)
+        figures.append(Figure("停滞商机", stuck, link, "在阶段里停留过久", waits=LEADS))
     shortcuts = []
     if admin.site._registry[Opportunity].has_add_permission(request):
         shortcuts = [
@@ -92,11 +83,11 @@ def opportunities_part(request) -> Part | None:
 def _plans(user):
     """Plans that are due and not carried out."""
     policy, today = policy_for(DevelopmentPlan), timezone.localdate()
-    if not policy.allows(user, "view"):
+    if not policy.allows(user, "change"):
         return []
     due = policy.visible_to(user).filter(result=PlanResult.PLANNED, date__lte=today)
     link = _list("developmentplan", result=PlanResult.PLANNED, date_to=today)
-    return [Figure("到期的开发计划", due.count(), link)]
+    return [Figure("到期的开发计划", due.count(), link, waits=LEADS)]
 
 
 def _list(model, **parameters):

@@ -22,6 +22,7 @@ from sales.models import Order, OrderStatus, PaymentPlan, PaymentRecord, Receipt
 from sales.services import exposure, payments
 from sales.services.links import listed
 
+MONEY = "订单与回款"
 DUE_AT = time(9)  # instalments are due on a day; on the agenda they stand in the morning
 
 
@@ -140,18 +141,20 @@ def part(request) -> Part:
         rows = policy.visible_to(user).filter(**mine)
         for label, which in (("七天内到期回款", "week"), ("逾期回款", "overdue")):
             found = rows.filter(pk__in=payments.due(which, today).order_by().values("pk")).order_by()
-            figures.append(_figure(label, found, listed("paymentplan", money=which, **mine)))
+            link = listed("paymentplan", money=which, **mine)
+            figures.append(_figure(label, found, link, is_late=which == "overdue"))
     if policy_for(Order).allows(user, "confirm"):
         drafts = policy_for(Order).visible_to(user).filter(status=OrderStatus.DRAFT)
-        figures.append(Figure("待确认订单", drafts.count(), listed("order", status=OrderStatus.DRAFT)))
+        link = listed("order", status=OrderStatus.DRAFT)
+        figures.append(Figure("待确认订单", drafts.count(), link, waits=MONEY))
     return Part(figures=figures)
 
 
-def _figure(label, rows, link):
+def _figure(label, rows, link, *, is_late):
     """How many, and beside it what they come to in each currency."""
     open_amounts = rows.values_list("contract__currency").annotate(
         count=Count("pk"), open=Sum(F("amount") - F("received_amount"))
     )
     answers = list(open_amounts.order_by("contract__currency"))
     note = "、".join(money(amount, currency) for currency, _, amount in answers)
-    return Figure(label, sum(count for _, count, _ in answers), link, note)
+    return Figure(label, sum(count for _, count, _ in answers), link, note, waits=MONEY, is_late=is_late)

@@ -12,6 +12,8 @@ from crm.models import DataScope
 from crm.policies import policy_for
 from service.models import OPEN, UNSOLVED, CustomerLoss, LossStatus, WorkOrder, WorkOrderStatus
 
+SERVICE = "客户服务"
+
 
 def part(request) -> Part:
     user, policy = request.user, policy_for(WorkOrder)
@@ -21,7 +23,7 @@ def part(request) -> Part:
     losses = policy_for(CustomerLoss)
     if losses.allows(user, "change"):
         count = losses.visible_to(user).filter(status=LossStatus.WARNING).count()
-        figures.append(Figure("流失预警客户", count, _list("customerloss", status=LossStatus.WARNING)))
+        figures.append(Figure("流失预警客户", count, _list("customerloss", status=LossStatus.WARNING), waits="客户"))
     shortcuts = []
     if admin.site._registry[WorkOrder].has_add_permission(request):
         shortcuts.append(Shortcut("新建工单", reverse("admin:service_workorder_add"), "support_agent"))
@@ -43,14 +45,18 @@ def _work_orders(user, policy):
         )
     )
     whose = "我的" if mine else ""
+    unsolved = _list("workorder", progress="unsolved", **mine)
+    late = _list("workorder", target="late", **mine)
     figures = [
-        Figure(f"{whose}未完成工单", counts["unsolved"], _list("workorder", progress="unsolved", **mine)),
-        Figure(f"{whose}超时工单", counts["late"], _list("workorder", target="late", **mine)),
+        Figure(f"{whose}未完成工单", counts["unsolved"], unsolved, waits=SERVICE),
+        Figure(f"{whose}超时工单", counts["late"], late, waits=SERVICE, is_late=True),
     ]
     if policy.allows(user, "assign"):
-        figures.append(Figure("待分配工单", counts["created"], _list("workorder", status=WorkOrderStatus.CREATED)))
+        link = _list("workorder", status=WorkOrderStatus.CREATED)
+        figures.append(Figure("待分配工单", counts["created"], link, waits=SERVICE))
     if policy.allows(user, "feedback"):
-        figures.append(Figure("待反馈工单", counts["solved"], _list("workorder", status=WorkOrderStatus.SOLVED)))
+        link = _list("workorder", status=WorkOrderStatus.SOLVED)
+        figures.append(Figure("待反馈工单", counts["solved"], link, waits=SERVICE))
     return figures
 
 

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from django.contrib import admin
 from django.urls import reverse
@@ -28,12 +28,18 @@ OPEN_IMPORTS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A number and the list it counts."""
+    """A number and the list it counts.
+
+    ``waits`` names the subject under which it waits for somebody to do something; empty: it says how things stand.
+    ``is_late``: it should have been done by now.
+    """
 
     label: str
     value: int
     link: str = ""
     note: str = ""
+    waits: str = ""
+    is_late: bool = False
 
     @property
     def text(self):
@@ -119,6 +125,7 @@ class Part:
     tables: list[Table] = field(default_factory=list)
     shortcuts: list[Shortcut] = field(default_factory=list)
     compared: tuple[str, list[Comparison]] = ("", [])
+    counted_at: datetime | None = None  # of figures that are kept: the oldest of them
 
 
 def context(request) -> dict:
@@ -127,11 +134,14 @@ def context(request) -> dict:
     jobs = Job.objects.filter(user=request.user, state__in=OPEN_JOBS)
     imports = ImportBatch.objects.filter(user=request.user, heads=None, state__in=OPEN_IMPORTS)
     given = parts.ask(request).values()
+    figures = [figure for part in given for figure in part.figures]
     return {
         "greeting": greeting(now.hour),
         "today": f"{now:%Y-%m-%d} 星期{WEEKDAYS[now.weekday()]}",
         "parts": given,
-        "figures": [figure for part in given for figure in part.figures],
+        "waiting": by_subject(figure for figure in figures if figure.waits and figure.value),
+        "settled": [figure for figure in figures if figure.waits and not figure.value],
+        "standing": [figure for figure in figures if not figure.waits],
         "shortcuts": [shortcut for part in given for shortcut in part.shortcuts],
         "notices": unread[:5],
         "jobs": jobs[:5],
@@ -140,6 +150,14 @@ def context(request) -> dict:
         "without_role": not request.user.is_superuser and not access(request.user).scopes,
         "title": "工作台",
     }
+
+
+def by_subject(figures) -> list[tuple[str, list[Figure]]]:
+    """What waits, subject by subject."""
+    found: dict[str, list[Figure]] = {}
+    for figure in figures:
+        found.setdefault(figure.waits, []).append(figure)
+    return list(found.items())
 
 
 def greeting(hour: int) -> str:
@@ -152,8 +170,8 @@ def greeting(hour: int) -> str:
 def recent(user) -> list[dict]:
     """The records ``user`` changed last by hand, without those out of sight by now."""
     touched = {}
-    for entry in BusinessLog.objects.filter(user=user, batch="").select_related("content_type")[:LOOK_BACK]:
-        touched.setdefault((entry.content_type.model_class(), entry.object_id), entry)
+    for entry in BusinessLog.objects.filter(user=user, batch="")[:LOOK_BACK]:
+        touched.setdefault((entry.record_model, entry.object_id), entry)
     visible = {
         model: set(
             policy_for(model)

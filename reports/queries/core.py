@@ -121,9 +121,9 @@ class _Counted:
     total: dict = field(default_factory=dict)
 
 
-def table(report: Report, user, filters: Filters) -> Table:
-    """The numbers of ``report`` as ``user`` may know them."""
-    columns = report.told(user, filters)
+def table(report: Report, user, filters: Filters, only: tuple[str, ...] = ()) -> Table:
+    """The numbers of ``report`` as ``user`` may know them; ``only`` the columns of these names, none that follow."""
+    columns = [column for column in report.told(user, filters) if not only or column.name in only]
     dimension = report.dimension(filters.by)
     used = {column.source for column in columns if not column.is_derived}
     sources = {name: source for name, source in report.sources.items() if name in used}
@@ -161,7 +161,7 @@ def _first(report, sources, dimension, user, filters) -> list:
     if column.source not in sources:
         column = next(one for one in report.columns if one.source in sources and one.name in report.basis)
     source = sources[column.source]
-    rows = source.rows(user, filters).annotate(**column.prepare(source))
+    rows = source.counted(user, filters).annotate(**column.prepare(source))
     key = dimension.key(column.source, source, filters)
     groups = rows.values(_key=key).annotate(_size=column.aggregates(source)[column.name])
     groups = groups.filter(_size__gt=0, _key__isnull=False).order_by(F("_size").desc(), "_key")
@@ -169,14 +169,17 @@ def _first(report, sources, dimension, user, filters) -> list:
 
 
 def _count(dimension, name, source, columns, user, filters, ranked) -> _Counted:
-    rows = source.rows(user, filters)
+    rows = source.counted(user, filters)
     found = _Counted(defaultdict(dict), {})
     sums = [column for column in columns if not isinstance(column, Lasting)]
     if sums:
         _sum(found, rows, dimension, name, source, sums, filters, ranked)
+    lasting: dict = defaultdict(list)
     for column in columns:
         if isinstance(column, Lasting):
-            _last(found, rows, dimension, name, source, column, filters)
+            lasting[column.length].append(column)
+    for same in lasting.values():
+        _last(found, rows, dimension, name, source, same, filters)
     return found
 
 
@@ -206,8 +209,9 @@ def _added(groups, names) -> dict:
     return {name: sum((group.get(name) or 0 for group in groups), start=0) for name in names}
 
 
-def _last(found, rows, dimension, name, source, column, filters):
-    """A histogram of whole days or hours; its quantiles are exact and the same on every database."""
+def _last(found, rows, dimension, name, source, columns, filters):
+    """One histogram of whole days or hours; its quantiles are exact and the same on every database."""
+    column = columns[0]
     rows = rows.filter(column.where, **{f"{column.start}__isnull": False, f"{column.end}__isnull": False})
     days = Elapsed(F(column.start), F(column.end), unit=column.unit)
     groups = rows.values(_key=dimension.key(name, source, filters), _days=days).annotate(_count=Count("pk"))
@@ -216,11 +220,11 @@ def _last(found, rows, dimension, name, source, column, filters):
         by_key[values["_key"]][values["_days"]] += values["_count"]
     whole = Counter()
     for key, counts in by_key.items():
-        found.groups[key][column.name] = quantile(counts, column.share)
+        found.groups[key] |= {one.name: quantile(counts, one.share) for one in columns}
         whole.update(counts)
     if dimension.is_many(name, source):
         whole = Counter(dict(rows.values_list(days).annotate(Count("pk")).order_by()))
-    found.total[column.name] = quantile(whole, column.share)
+    found.total |= {one.name: quantile(whole, one.share) for one in columns}
 
 
 def _values(columns, of) -> dict:

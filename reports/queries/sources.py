@@ -8,7 +8,8 @@ from operator import or_
 from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import DateTimeField, Model, Q, QuerySet
 
-from crm.policies import policy_for
+from crm.models import DataScope, User
+from crm.policies import ChildPolicy, EitherPolicy, policy_for
 from customers.models import Customer
 from reports.queries.filters import OF_CUSTOMER, Filters
 
@@ -58,8 +59,18 @@ class Source:
 
     def rows(self, user, filters: Filters) -> QuerySet:
         """What ``user`` may see of them within ``filters``."""
+        return self._narrowed(policy_for(self.model).visible_to(user, "view"), filters)
+
+    def counted(self, user, filters: Filters) -> QuerySet:
+        """The same rows, in the form in which very many are counted fastest."""
+        policy = policy_for(self.model)
+        if type(policy) in (ChildPolicy, EitherPolicy) and sees_all(user, self.model):
+            return self._narrowed(policy.standing(), filters)
+        return self.rows(user, filters)
+
+    def _narrowed(self, rows, filters):
         where = self.where() if callable(self.where) else self.where
-        rows = policy_for(self.model).visible_to(user, "view").filter(where).order_by()
+        rows = rows.filter(where).order_by()
         if self.date:
             rows = rows.filter(**filters.period.condition(self.date, moment=self.is_moment(self.date)))
         if filters.person:
@@ -74,6 +85,19 @@ class Source:
             key = f"{self.customer}__in" if self.customer else "pk__in"
             rows = rows.filter(**{key: inside.values("customer")})
         return rows
+
+
+def everybody() -> User:
+    """Somebody who sees everything, without being anybody."""
+    return User(is_superuser=True, is_active=True)
+
+
+def sees_all(user, model) -> bool:
+    """Whether the rows of ``model`` that ``user`` sees are all there are: the database is asked the same."""
+    policy = policy_for(model)
+    if policy.scope(user, "view") != DataScope.ALL:
+        return False
+    return str(policy.visible_to(user).query) == str(policy.visible_to(everybody()).query)
 
 
 def any_of(paths, value) -> Q:

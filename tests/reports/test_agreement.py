@@ -9,14 +9,16 @@ import pytest
 from django.utils import timezone
 
 from crm.exchange import NoRate, rate
-from crm.policies import policy_for
-from customers.models import CustomerCategory
+from crm.policies import ChildPolicy, EitherPolicy, policy_for
+from customers.models import Customer, CustomerCategory
 from reports.charts import drawings
 from reports.pages import sheet
 from reports.queries import REPORTS
 from reports.queries.columns import TODAY, Lasting, Money, Number, quantile
 from reports.queries.core import TOTAL, rows_behind, table
-from reports.queries.filters import read
+from reports.queries.dimensions import REST
+from reports.queries.filters import CHOSEN, read
+from sales.models import Contract, Lead, Opportunity, Order
 
 CAST = ["owner", "manager", "director", "auditor", "superuser"]
 CENT = Decimal("0.01")
@@ -112,20 +114,69 @@ def test_a_number_is_that_of_its_rows(busy, report, dimension):
                 assert len(part["values"]) == len(drawing.data["labels"])
 
 
+def narrowings(busy):
+    """Every filter once, and all of them together."""
+    today, customer = timezone.localdate(), Customer.objects.exclude(level=None).exclude(area=None)
+    customer = customer.exclude(industry=None).exclude(owner=None).filter(categories__isnull=False).latest("pk")
+    found = {
+        "person": customer.owner_id,
+        "department": busy.user("director").department_id,
+        "category": CustomerCategory.objects.filter(children__isnull=False).latest("pk").pk,
+        "level": customer.level_id,
+        "area": customer.area_id,
+        "industry": customer.industry_id,
+    }
+    assert set(found) == set(CHOSEN)
+    yield from ({name: str(pk)} for name, pk in found.items())
+    yield {"period": "custom", "from": str(today - timedelta(days=99)), "to": str(today - timedelta(days=9))}
+    yield {name: str(pk) for name, pk in found.items()} | {"category": str(customer.categories.first().pk)}
+
+
+@pytest.mark.parametrize("name", ["director", "superuser"])
 @pytest.mark.parametrize("report", REPORTS.values(), ids=lambda report: report.name)
-def test_narrowing_leaves_the_same_rows(busy, report):
-    """By person, department with those below, category with those below: the total is that of its rows."""
-    user = busy.user("superuser")
-    department = busy.user("director").department
-    category = CustomerCategory.objects.filter(children__isnull=False).latest("pk")
-    for words in ({"person": busy.people["owner"].pk}, {"department": department.pk}, {"category": category.pk}):
-        filters = read(report, {"period": "months12", **{name: str(pk) for name, pk in words.items()}})
+def test_narrowing_leaves_the_same_rows(busy, report, name):
+    """By every filter, department and category with those below: the total is that of its rows and of the export."""
+    user, told = busy.user(name), 0
+    for words in narrowings(busy):
+        filters = read(report, {"period": "months12", **words})
         found = table(report, user, filters)
-        for column in found.columns:
-            if not column.is_derived and found.total[column.name]:
+        _, lines = sheet(report, found)
+        for column, exported in zip(found.columns, lines[-1][1:], strict=True):
+            shown = found.total[column.name]
+            if not column.is_derived and shown:
                 rows = list(rows_behind(report, user, filters, column.name, TOTAL))
-                truth = counted(report, column, rows)
-                assert abs(found.total[column.name] - truth) < CENT, (words, column.name)
+                assert abs(shown - counted(report, column, rows)) < CENT, (words, column.name)
+                assert abs(exported - shown) < CENT
+                told += 1
+    assert told
+
+
+@pytest.mark.parametrize("report", [report for report in REPORTS.values() if report.basis], ids=lambda one: one.name)
+def test_whatever_ranks_the_first_and_the_others_are_all_there_is(busy, report):
+    for name in CAST:
+        for basis in report.basis:
+            found = read(report, {"by": "customer", "basis": basis, "period": "months12", "top": "10"})
+            ranked = table(report, busy.user(name), found)
+            whole = table(report, busy.user(name), found.narrowed(top=100))
+            assert ranked.total.values == whole.total.values
+            sizes = [row[basis] for row in ranked.rows if not row.code.startswith(REST)]
+            assert sizes == sorted(sizes, reverse=True) == [row[basis] for row in whole.rows[: len(sizes)]]
+
+
+def test_what_belongs_to_a_removed_record_is_not_counted(busy):
+    """What is counted for who sees everything, by leaving out what belongs to removed records, are the rows he sees."""
+    everybody = busy.user("superuser")
+    counted_by = {source.model for report in REPORTS.values() for source in report.sources.values()}
+    children = [model for model in counted_by if type(policy_for(model)) in (ChildPolicy, EitherPolicy)]
+    assert len(children) > 8
+    before = {model: policy_for(model).visible_to(everybody).count() for model in children}
+    for model in (Customer, Contract, Order, Lead, Opportunity):
+        model.objects.filter(pk__in=model.objects.values_list("pk", flat=True)[::3]).update(is_valid=False)
+    for model in children:
+        policy = policy_for(model)
+        seen = set(policy.visible_to(everybody).values_list("pk", flat=True))
+        assert set(policy.standing().values_list("pk", flat=True)) == seen, model
+        assert 0 < len(seen) < before[model], model
 
 
 def test_the_numbers_are_not_all_zero(busy):

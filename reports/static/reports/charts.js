@@ -9,7 +9,8 @@
   const MOST_LABELS = 60;
   const charts = [];
 
-  const isDark = () => document.documentElement.classList.contains("dark");
+  let onPaper = false;
+  const isDark = () => !onPaper && document.documentElement.classList.contains("dark");
   const colour = (index) => (isDark() ? ON_DARK : COLOURS)[index % COLOURS.length];
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -211,6 +212,12 @@
       drawAll();
     }).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
   });
-  addEventListener("beforeprint", () => charts.forEach(({ chart }) => chart.resize()));
-  addEventListener("afterprint", () => charts.forEach(({ chart }) => chart.resize()));
+  // dark colours are not for paper
+  for (const [event, value] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => {
+      const before = isDark();
+      onPaper = value;
+      if (charts.length && before !== isDark()) drawAll();
+    });
+  }
 })();
