@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from crm.fields import MultiChoiceField
-from crm.policies import HIDDEN_LABEL, SharedPolicy, policy_for, registered
+from crm.policies import HIDDEN_LABEL, ChildPolicy, SharedPolicy, policy_for, registered
 
 # in an import: no record on purpose, where leaving the cell blank would mean the usual one
 NOBODY, NOBODY_LABEL = 0, "（无）"
@@ -44,7 +44,7 @@ def describe(entries, user) -> list[Entry]:
     entries = list(entries)
     words = Words(user)
     for entry in entries:
-        model = entry.content_type.model_class()
+        model = entry.record_model
         for name, (old, new) in entry.changes.items():
             words.want(model, name, old, new)
     return [
@@ -54,12 +54,12 @@ def describe(entries, user) -> list[Entry]:
             user_name=entry.user_name,
             ip=entry.ip or "",
             operation=entry.get_operation_display(),
-            kind=str(entry.content_type.model_class()._meta.verbose_name),
+            kind=str(entry.record_model._meta.verbose_name),
             record=entry.object_repr,
             business_no=entry.business_no,
             version=entry.version,
             remark=entry.remark,
-            changes=words.changes(entry.content_type.model_class(), entry.changes),
+            changes=words.changes(entry.record_model, entry.changes),
         )
         for entry in entries
     ]
@@ -87,8 +87,11 @@ class Words:
 
     def _load(self, model):
         rows = model._base_manager.filter(pk__in=self._wanted[model])
-        if model in registered() and not isinstance(policy_for(model), SharedPolicy) and self.user is not None:
-            rows = policy_for(model).choices_for(self.user).filter(pk__in=self._wanted[model])
+        policy = registered().get(model)
+        if policy is not None and not isinstance(policy, SharedPolicy) and self.user is not None:
+            rows = policy.choices_for(self.user).filter(pk__in=self._wanted[model])
+        if isinstance(policy, ChildPolicy):  # whose name they carry
+            rows = rows.select_related(*policy.roots)
         return {row.pk: str(row) for row in rows}
 
     def text(self, model, name, value) -> str:

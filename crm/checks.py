@@ -24,6 +24,7 @@ NOT_BUSINESS = {
     "crm.ApprovalDecision": "审批意见，随审批查看，只能追加",
     "tracking.TraceCount": "统计用的汇总，只由汇总任务读写",
     "tracking.Rollup": "汇总到哪里的标记，只由汇总任务读写",
+    "tracking.StaleDay": "要重新汇总的日期，只由汇总任务读写",
     "tracking.UsedNonce": "接口签名用过的随机数，只由签名校验读写",
     "tracking.Reply": "幂等键的答复，只由签名接口读写",
 }

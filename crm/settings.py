@@ -113,7 +113,9 @@ def database(url_name: str, default: str) -> dict:
             "collation": COLLATION,
             "isolation_level": "read committed",
             "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-            "NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=5",
+            "NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=5,"
+            # a page of a list under two filters would else read all that either index finds, and sort it
+            " optimizer_switch='index_merge_intersection=off'",
         } | config.get("OPTIONS", {})
         config["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": COLLATION}
     elif config["ENGINE"].endswith("sqlite3"):
@@ -210,6 +212,8 @@ ATTACHMENT_TYPES = env.list(
     ],
 )
 # fmt: on
+# Folders with the files of old systems, for whoever moves in through the page: docs/legacy.md
+LEGACY_FILES_DIR = Path(env("LEGACY_FILES_DIR", default=str(VAR_DIR / "legacy-files")))
 ATTACHMENT_SCANNER = env("ATTACHMENT_SCANNER", default="")
 ATTACHMENT_SCAN_SECONDS = env.int("ATTACHMENT_SCAN_SECONDS", default=60)
 

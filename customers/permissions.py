@@ -133,8 +133,10 @@ class RoleCategoryPolicy(policies.SharedPolicy):
     """Nobody whose own reach is narrowed changes what narrows it."""
 
     def scope(self, user, action):
-        narrowed = action != "view" and not user.is_superuser and policies.row_limits(user, Customer)
-        return None if narrowed else super().scope(user, action)
+        scope = super().scope(user, action)
+        if scope is None or action == "view" or user.is_superuser:
+            return scope
+        return None if policies.row_limits(user, Customer) else scope
 
 
 policies.register(RoleCategory, RoleCategoryPolicy(RoleCategory))

@@ -20,6 +20,7 @@ from sales.models import Contract, ContractStatus, Quotation, QuotationStatus
 from sales.services import contracts, quotations
 from sales.services.links import listed
 
+PAPERS = "报价与合同"
 ENDS_AT = time(9)  # contracts end on a day; on the agenda they stand in the morning
 
 
@@ -128,20 +129,21 @@ ENDING = Ending()
 
 
 def part(request) -> Part:
-    """Offers without an answer, contracts to be signed, contracts that end soon; each number leads to its list."""
+    """Offers without an answer, contracts to be signed, contracts that end soon, for who may do something about them;
+    each number leads to its list."""
     user, figures = request.user, []
     policy = policy_for(Quotation)
-    if (scope := policy.scope(user, "view")) is not None:
+    if policy.allows(user, "change"):
         sent = policy.visible_to(user).filter(status=QuotationStatus.SENT).order_by()
-        figures.append(Figure("等待答复的报价", sent.count(), listed("quotation", status=QuotationStatus.SENT)))
+        link = listed("quotation", status=QuotationStatus.SENT)
+        figures.append(Figure("等待答复的报价", sent.count(), link, waits=PAPERS))
     policy = policy_for(Contract)
-    if (scope := policy.scope(user, "view")) is not None:
-        mine = {"owner": user.pk} if scope == DataScope.SELF else {}
+    if policy.allows(user, "change"):
+        mine = {"owner": user.pk} if policy.scope(user, "view") == DataScope.SELF else {}
         rows = policy.visible_to(user).filter(**mine).order_by()
         waiting, ending = rows.filter(status=ContractStatus.APPROVED), contracts.expiring().order_by().values("pk")
         link = listed("contract", status=ContractStatus.APPROVED, **mine)
-        figures.append(Figure("待签约合同", waiting.count(), link))
-        figures.append(
-            Figure("即将到期合同", rows.filter(pk__in=ending).count(), listed("contract", ending="soon", **mine))
-        )
+        figures.append(Figure("待签约合同", waiting.count(), link, waits=PAPERS))
+        link = listed("contract", ending="soon", **mine)
+        figures.append(Figure("即将到期合同", rows.filter(pk__in=ending).count(), link, waits=PAPERS))
     return Part(figures=figures)

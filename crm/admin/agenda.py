@@ -41,8 +41,8 @@ def part(request) -> Part | None:
     link = reverse("admin:today")
     return Part(
         figures=[
-            Figure("今天要做", len(due), link, more or "跟进与拜访，含已逾期"),
-            Figure("已逾期", late, f"{link}#overdue", "还没有做的跟进与拜访"),
+            Figure("今天要做", len(due), link, more or "跟进与拜访，含已逾期", waits="日程"),
+            Figure("已逾期", late, f"{link}#overdue", "还没有做的跟进与拜访", waits="日程", is_late=True),
         ]
     )
 

@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.urls import path, reverse
 
 from crm import trails
-from crm.admin import home
+from crm.admin import home, navigation
 from crm.admin.base import ModelAdmin, ReadOnly, TabularInline, display
 from crm.admin.filters import ChoiceFilter, RangeDateTimeFilter
 from crm.approvals import engine, kinds
@@ -86,8 +86,8 @@ class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
 
     # --- List --------------------------------------------------------------------------------------------------------
 
-    def nav_badge(self, request):
-        return waiting(request.user).count()
+    def waiting_rows(self, request):
+        return waiting(request.user)
 
     def get_queryset(self, request):
         rows = super().get_queryset(request).prefetch_related("tasks__user")
@@ -112,11 +112,11 @@ class ApprovalRequestAdmin(ReadOnly, ModelAdmin):
         chosen = request.GET.get("box")
         if chosen in BOXES:
             return chosen
-        return "waiting" if not request.GET and self.nav_badge(request) else "all"
+        return "waiting" if not request.GET and navigation.waiting(request).get(self.model) else "all"
 
     def changelist_view(self, request, extra_context=None):
         box = self.box(request)
-        counts = {"waiting": self.nav_badge(request)}
+        counts = {"waiting": navigation.waiting(request).get(self.model, 0)}
         boxes = [(key, name, counts.get(key), key == box) for key, name in BOXES.items()]
         return super().changelist_view(request, {"boxes": boxes, **(extra_context or {})})
 
@@ -276,7 +276,7 @@ def home_part(request) -> home.Part:
     """待我审批 on the home page; nothing for those whom nothing waits for."""
     count = waiting(request.user).count()
     link = reverse("admin:crm_approvalrequest_changelist")
-    return home.Part(figures=[home.Figure("待我审批", count, f"{link}?box=waiting")] if count else [])
+    return home.Part(figures=[home.Figure("待我审批", count, f"{link}?box=waiting", waits="审批")] if count else [])
 
 
 home.parts.add("approvals", home_part)

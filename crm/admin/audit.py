@@ -69,7 +69,6 @@ class BusinessLogAdmin(ReadOnly, ModelAdmin):
         KindFilter,
         ("operation", ChoiceFilter),
     ]
-    list_select_related = ["content_type"]
     list_display_links = ["time"]
     search_fields = ["=business_no", "user_name__startswith", "object_repr__startswith"]
     search_help_text = "业务单号、操作人或记录名称开头"
@@ -114,7 +113,7 @@ class BusinessLogAdmin(ReadOnly, ModelAdmin):
 
     @display(description="记录")
     def record(self, obj):
-        model = obj.content_type.model_class()
+        model = obj.record_model
         if model not in self.admin_site._registry or obj.operation == Operation.DELETE or not obj.object_id:
             return obj.object_repr
         page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"

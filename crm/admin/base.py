@@ -392,8 +392,9 @@ class ModelAdmin(ScopedMixin, unfold.admin.ModelAdmin):
     def palette_title(self, obj):
         return str(obj)
 
-    def nav_badge(self, request):
-        return 0
+    def waiting_rows(self, request):
+        """The rows that wait for the person, whose number stands in the sidebar; None where nothing ever does."""
+        return None
 
     # --- Saving ------------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,14 @@ from datetime import datetime, time, timedelta
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
-from django.db.models import BooleanField, Q
+from django.db.models import BooleanField, Q, Value, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 from unfold.utils import parse_date_str
 
-from crm.policies import policy_for
+from crm.models import DataScope, User
+from crm.policies import people_in_scope, policy_for
 
 __all__ = [
     "ChoiceFilter",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 EMPTY = "-"
+LONGEST = 300  # options of a filter, on an average
 
 
 class RangeDateTimeFilter(RangeDateFilter):
@@ -112,34 +115,51 @@ class MultiChoiceFilter(FieldFilter):
         return Q(**{f"{self.field_path}__contains": f",{self.value},"})
 
 
-class DictionaryFilter(FieldFilter):
-    """Items of the field's dictionary, by id; one query for all the dictionary filters of a list."""
+class SharedFilter(FieldFilter):
+    """Rows of a small shared table (tags, categories, departments), within what may be picked.
+
+    One query for all the filters of a list that offer such rows or items of a dictionary.
+    """
+
+    label = "name"
 
     def __init__(self, field, request, params, model, model_admin, field_path):
-        declared = [name for name, kind in _pairs(model_admin.list_filter) if kind is DictionaryFilter]
-        fields = [model._meta.get_field(name) for name in declared if "__" not in name]
-        self.types = {field.type, *(other.type for other in fields)}
+        declared = [item for item in model_admin.list_filter if isinstance(item, tuple)]
+        self.siblings = {
+            model._meta.get_field(name): kind.label
+            for name, kind in declared
+            if kind in (SharedFilter, DictionaryFilter)
+        }
         super().__init__(field, request, params, model, model_admin, field_path)
 
     def load_options(self, field, request):
-        loaded = request.__dict__.setdefault("_dictionary_options", {})
-        if field.type not in loaded:
-            loaded |= {name: [] for name in self.types}
-            rows = policy_for(field.related_model).choices_for(request.user).filter(type__in=self.types)
-            for name, pk, label in rows.values_list("type", "pk", "label"):
-                loaded[name].append((pk, label))
-        return [*loaded[field.type], (EMPTY, "（空）")]
+        loaded = request.__dict__.setdefault("_options", {})
+        if field not in loaded:
+            loaded |= _first_of_each({**self.siblings, field: self.label}, request.user)
+        return loaded[field]
 
 
-def _pairs(filters):
-    return [item for item in filters if isinstance(item, tuple)]
+class DictionaryFilter(SharedFilter):
+    """Items of the field's dictionary, by id."""
 
-
-class SharedFilter(FieldFilter):
-    """Rows of a small shared table (tags, categories, departments), within what may be picked."""
+    label = "label"
 
     def load_options(self, field, request):
-        return [(row.pk, str(row)) for row in policy_for(field.related_model).choices_for(request.user)[:300]]
+        return [*super().load_options(field, request), (EMPTY, "（空）")]
+
+
+def _first_of_each(labels, user) -> dict:
+    """``{field: [(pk, label), …]}`` of what the fields of ``labels`` lead to, in its own order."""
+    fields, parts = list(labels), []
+    for part, field in enumerate(fields):
+        rows = policy_for(field.related_model).choices_for(user).complex_filter(field.get_limit_choices_to())
+        rank = Window(RowNumber(), order_by=field.related_model._meta.ordering or ["pk"])
+        numbered = rows.order_by().annotate(part=Value(part), rank=rank)
+        parts.append(numbered.values_list("part", "rank", "pk", labels[field]))
+    found = {field: [] for field in fields}
+    for part, _, pk, label in parts[0].union(*parts[1:], all=True).order_by("rank")[: LONGEST * len(parts)]:
+        found[fields[part]].append((pk, label))
+    return found
 
 
 class LinkedFilter(FieldFilter):
@@ -156,31 +176,29 @@ class LinkedFilter(FieldFilter):
 
 
 def _named(people) -> list:
-    return [
-        (person.pk, str(person) if person.is_active else f"{person}（已停用）")
-        for person in people.order_by("-is_active", "full_name")[:300]
-    ]
+    return [(person.pk, str(person) if person.is_active else f"{person}（已停用）") for person in people[:LONGEST]]
+
+
+def _everybody(request) -> list:
+    """One query for all the filters of a list that offer people."""
+    if not hasattr(request, "_everybody"):
+        people = User.objects.order_by("-is_active", "full_name").only("username", "full_name", "is_active")
+        request._everybody = list(people[:LONGEST])
+    return request._everybody
 
 
 class PersonFilter(FieldFilter):
     """Any colleague, those who left among them."""
 
     def load_options(self, field, request):
-        return _named(field.related_model.objects.all())
+        return _named(_everybody(request))
 
 
 class OwnerFilter(FieldFilter):
     """Owners of the rows within reach: myself, my people, or nobody."""
 
     def load_options(self, field, request):
-        from crm.models import DataScope, User
-        from crm.policies import members_in_scope
-
         scope = policy_for(self.field.model).scope(request.user, "view")
-        people = User.objects.all()
-        if scope == DataScope.SELF:
-            people = people.filter(pk=request.user.pk)
-        elif scope in (DataScope.DEPARTMENT, DataScope.DEPARTMENT_TREE):
-            people = people.filter(pk__in=members_in_scope(request.user, scope))
-        options = _named(people)
+        everybody = scope in (None, DataScope.ALL)
+        options = _named(_everybody(request) if everybody else people_in_scope(request.user, scope))
         return [*options, (EMPTY, "（无负责人）")] if scope == DataScope.ALL else options

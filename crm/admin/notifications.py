@@ -7,13 +7,6 @@ from crm.admin.base import ModelAdmin, ReadOnly, display
 from crm.models import Notification
 
 
-def unread(request) -> int:
-    """How many messages the person has not read: in the sidebar, in the head of the page, asked once."""
-    if not hasattr(request, "_unread"):
-        request._unread = Notification.objects.filter(user=request.user, read_at=None).count()
-    return request._unread
-
-
 @admin.register(Notification)
 class NotificationAdmin(ReadOnly, ModelAdmin):
     nav_icon, nav_order, nav_group = "notifications", 90, "数据与任务"
@@ -23,8 +16,8 @@ class NotificationAdmin(ReadOnly, ModelAdmin):
     empty_hint = "审批、提醒、导入完成等消息会出现在这里。"
     head_template = None
 
-    def nav_badge(self, request):
-        return unread(request)
+    def waiting_rows(self, request):
+        return Notification.objects.filter(user=request.user, read_at=None)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         """Opening a message marks it read and leads to what it is about."""

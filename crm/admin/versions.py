@@ -14,7 +14,7 @@ from crm.models import BusinessLog
 
 def history(model_admin, request, obj):
     entries = BusinessLog.objects.filter(content_type_id=audit.content_type_id(type(obj)), object_id=obj.pk)
-    page = Paginator(entries.select_related("content_type"), 50).get_page(request.GET.get("p"))
+    page = Paginator(entries, 50).get_page(request.GET.get("p"))
     return model_admin.page(
         request,
         "crm/history.html",

@@ -246,7 +246,7 @@ def history(customer, user):
         | switched.filter(changes__has_key="is_credit_enabled")
         | switched.filter(changes__has_key="credit_rating")
     )
-    entries = describe(rows.select_related("content_type").order_by("-pk")[:HISTORY_LENGTH], user)
+    entries = describe(rows.order_by("-pk")[:HISTORY_LENGTH], user)
     for entry in entries:
         shown = SHOWN_OF_CUSTOMER if entry.kind == Customer._meta.verbose_name else None
         entry.changes[:] = [

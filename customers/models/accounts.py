@@ -171,8 +171,8 @@ class Customer(FSMModelMixin, OwnedRecord):
     business_types = MultiChoiceField("经营类型", options=BUSINESS_TYPES)
     categories = models.ManyToManyField(CustomerCategory, blank=True, related_name="customers", verbose_name="客户分类")
     tags = models.ManyToManyField(Tag, blank=True, related_name="customers", verbose_name="标签")
-    level = DictionaryField("客户等级", type="level")
-    industry = DictionaryField("所属行业", type="industry")
+    level = DictionaryField("客户等级", type="level", db_index=False)
+    industry = DictionaryField("所属行业", type="industry", db_index=False)
     scale = DictionaryField("企业规模", type="scale")
     source = DictionaryField("来源渠道", type="source")
 
@@ -253,6 +253,7 @@ class Customer(FSMModelMixin, OwnedRecord):
     credit_rating = models.PositiveSmallIntegerField("信用度", choices=Stars.choices, null=True, blank=True)
 
     next_follow_at = models.DateTimeField("下次跟进时间", null=True, blank=True, editable=False, db_index=True)
+    created_at = models.DateTimeField("创建时间", default=timezone.now, editable=False)
 
     history = Versions(m2m_fields=[categories, tags])
     business_source = BusinessSource.CUSTOMER
@@ -285,6 +286,11 @@ class Customer(FSMModelMixin, OwnedRecord):
             models.Index(fields=["deal_status", "is_valid"], name="customer_deal"),
             models.Index(fields=["review_status", "is_valid"], name="customer_review"),
             models.Index(fields=["stage", "is_valid"], name="customer_stage"),
+            models.Index(fields=["level", "is_valid"], name="customer_level"),
+            models.Index(fields=["industry", "is_valid"], name="customer_industry"),
+            models.Index(fields=["industry", "stage", "is_valid"], name="customer_industry_stage"),
+            models.Index(fields=["is_closed", "is_valid"], name="customer_closed"),
+            models.Index(fields=["created_at", "is_valid"], name="customer_created"),
             models.Index(fields=["stage", "stage_since"], name="customer_stage_since"),
             models.Index(fields=["owner", "owned_since"], name="customer_owned_since"),
         ]
@@ -383,6 +389,8 @@ class CustomerLink(Record):
     type = DictionaryField("关联类型", type="link_type")
 
     business_source = BusinessSource.CUSTOMER
+
+    named_by = ("type",)
 
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "关联客户"

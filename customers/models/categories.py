@@ -20,6 +20,8 @@ class RoleCategory(Record):
 
     business_source = BusinessSource.SYSTEM
 
+    named_by = ("role", "category")
+
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "角色的客户分类"
         ordering = ["role", "id"]

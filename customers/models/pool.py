@@ -87,6 +87,8 @@ class PoolRule(Record):
 
     business_source = BusinessSource.CUSTOMER
 
+    named_by = ("level", "category")
+
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "公海规则"
         ordering = ["id"]
@@ -159,6 +161,8 @@ class OwnershipPeriod(Record):
     )
 
     business_source = BusinessSource.CUSTOMER
+
+    named_by = ("owner",)
 
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "归属记录"

@@ -50,10 +50,19 @@ def _terms(node, nodes) -> Terms:
 
 def subtree(ids) -> set[int]:
     """``ids`` and everything below them; one query."""
+    return set().union(*subtrees(ids).values())
+
+
+def subtrees(ids) -> dict[int, set[int]]:
+    """``{id: itself and everything below it}`` of each of ``ids``; one query."""
     children = defaultdict(list)
-    for pk, parent in CustomerCategory.objects.valid().values_list("pk", "parent_id"):
+    for pk, parent in CustomerCategory.objects.valid().values_list("pk", "parent_id") if ids else ():
         children[parent].append(pk)
-    found, waiting = set(), list(ids)
+    return {pk: _below(pk, children) for pk in ids}
+
+
+def _below(top, children) -> set[int]:
+    found, waiting = set(), [top]
     while waiting:
         pk = waiting.pop()
         if pk not in found:

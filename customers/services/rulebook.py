@@ -16,7 +16,7 @@ from crm import audit
 from crm.models import ApprovalRequest, Department
 from crm.registries import Registry
 from customers.models import Customer, PoolRule
-from customers.services.categories import subtree
+from customers.services.categories import subtrees
 
 # ``provider()`` gives the ids (a subquery) of customers that are never taken back; its name is the reason shown
 EXEMPTIONS = Registry("exemptions from recycling")
@@ -57,7 +57,8 @@ class Rulebook:
 
     def __init__(self):
         rules = PoolRule.objects.valid().select_related("level", "category")
-        self._categories = {rule.pk: subtree([rule.category_id]) for rule in rules if rule.category_id}
+        below = subtrees({rule.category_id for rule in rules} - {None})
+        self._categories = {rule.pk: below[rule.category_id] for rule in rules if rule.category_id}
         self.rules = sorted(rules, key=self._rank)
         self._before = {rule.pk: self.rules[:place] for place, rule in enumerate(self.rules)}
 

@@ -47,10 +47,13 @@ def _uncounted() -> list[str]:
 @periodic("tracking.count", title="统计操作记录并检查告警", minutes=5, preview=_uncounted)
 def count(run):
     now, first = timezone.now(), counting.start()
-    hour, made = first, 0
+    hour, day, made = first, first, 0
     while hour is not None:
         with run.chunk(message=f"统计 {timezone.localtime(hour):%Y-%m-%d}"):
             hour = counting.count_from(hour, now)
+    while day is not None:
+        with run.chunk():
+            day = counting.count_stale_day()
     with run.chunk():
         made = alerts.raise_alerts(max(first, now - ALERT_WITHIN))
     return {"message": f"统计至 {timezone.localtime(now):%H:%M}，新告警 {made} 条"}

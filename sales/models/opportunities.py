@@ -257,6 +257,8 @@ class OpportunityStagePeriod(Record):
 
     business_source = BusinessSource.SALES
 
+    named_by = ("stage",)
+
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "商机阶段历程"
         ordering = ["-ended_at", "-id"]

@@ -8,6 +8,7 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from crm import exchange
+from crm.models import Currency
 from crm.policies import policy_for
 from sales.models import Lead, LeadStatus, Opportunity, OpportunityStatus
 
@@ -58,16 +59,19 @@ def results(activities, user) -> dict[int, Results]:
             if status == OpportunityStatus.WON:
                 found[pk].won += count
                 won[pk].append((currency, amount))
+    amounts = {currency for pairs in won.values() for currency, _ in pairs} | {one.currency for one in activities}
+    rate = exchange.rates_of(amounts - {Currency.CNY})
     for one in activities:
-        _add_up(found[one.pk], one, won[one.pk])
+        _add_up(found[one.pk], one, won[one.pk], rate)
     return found
 
 
-def _add_up(result, activity, amounts):
+def _add_up(result, activity, amounts, rate):
     day = min(timezone.localdate(activity.end_time), timezone.localdate())
     try:
         result.won_amount = sum(
-            (exchange.convert(amount, currency, activity.currency, on=day) for currency, amount in amounts), Decimal(0)
+            (exchange.convert(amount, currency, activity.currency, on=day, rate=rate) for currency, amount in amounts),
+            Decimal(0),
         )
     except exchange.NoRate as error:
         result.won_amount, result.problem = None, error.messages[0]

@@ -23,6 +23,8 @@ class DispatchRule(Record):
 
     business_source = BusinessSource.SERVICE
 
+    named_by = ("type",)
+
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "派单规则"
         ordering = ["type_id", "id"]

@@ -53,6 +53,8 @@ class ChurnRule(Record):
 
     business_source = BusinessSource.SERVICE
 
+    named_by = ("level",)
+
     class Meta(Record.Meta):
         verbose_name = verbose_name_plural = "流失规则"
         ordering = ["level_id", "id"]

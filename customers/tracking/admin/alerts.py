@@ -51,7 +51,7 @@ class AlertAdmin(ReadOnly, ModelAdmin):
     fieldsets = [(None, {"fields": [("actor", "rule"), ("hour", "count"), "traces", "finding", "created_at"]})]
     readonly_fields = ["traces", "created_at"]
 
-    def nav_badge(self, request):
+    def waiting_rows(self, request):
         return alerts.open_alerts(request.user)
 
     @display(description="状态", label={"待确认": "danger", "已确认": "success"})

@@ -65,8 +65,8 @@ class Reply(models.Model):
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="+", verbose_name="客户")
     idempotency_key = models.CharField("幂等键", max_length=100)
     digest = models.CharField("请求摘要", max_length=64)
-    status = models.PositiveSmallIntegerField("状态码", null=True)
-    body = models.JSONField("答复", null=True)
+    status = models.PositiveSmallIntegerField("状态码")
+    body = models.JSONField("答复")
     created_at = models.DateTimeField("时间", default=timezone.now, db_index=True)
 
     class Meta:

@@ -36,3 +36,13 @@ class Rollup(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "统计进度"
         default_permissions = ()
+
+
+class StaleDay(models.Model):
+    """A day whose counts no longer hold because traces of it were written afterwards: the next count takes it again."""
+
+    day = models.DateField("日期", unique=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "待重新统计的日期"
+        default_permissions = ()

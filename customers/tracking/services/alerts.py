@@ -83,5 +83,6 @@ def recipients(alert) -> list[User]:
     return [user for user in people if policy_for(Alert).may(user, "change", alert)]
 
 
-def open_alerts(user) -> int:
-    return policy_for(Alert).visible_to(user, "change").filter(state="open").count()
+def open_alerts(user):
+    """The alerts that wait to be acknowledged by ``user``."""
+    return policy_for(Alert).visible_to(user, "change").filter(state="open")

@@ -107,18 +107,17 @@ def once(customer, call: Call, work) -> tuple[int, dict, bool]:
     name = call.header("Idempotency-Key", "幂等键", NAME_MAX)
     digest = hashlib.sha256(b"\n".join([call.method.encode(), call.path.encode(), call.body])).hexdigest()
     with transaction.atomic(), actor.acting(ip=call.ip, reason=f"接口：{call.method} {call.path}"[:255]):
-        # before the row that refers to the customer, whom ``work`` locks as well: the other way round is a deadlock
         Customer._base_manager.select_for_update().get(pk=customer.pk)
-        reply, _ = Reply.objects.select_for_update().get_or_create(
-            customer=customer, idempotency_key=name, defaults={"digest": digest}
-        )
+        reply = Reply.objects.filter(customer=customer, idempotency_key=name).first()
+        repeated = reply is not None
+        if not repeated:
+            status, body = answer_of(work)
+            reply = Reply.objects.create(
+                customer=customer, idempotency_key=name, digest=digest, status=status, body=body
+            )
         if reply.digest != digest:
             raise ApiError(409, "idempotency_key_reused", "这个幂等键已用于另一个请求，请换一个")
-        if reply.status is not None:
-            return reply.status, reply.body, True
-        reply.status, reply.body = answer_of(work)
-        reply.save(update_fields=["status", "body"])
-    return reply.status, reply.body, False
+    return reply.status, reply.body, repeated
 
 
 def answer_of(work) -> tuple[int, dict]:

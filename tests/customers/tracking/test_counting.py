@@ -12,7 +12,7 @@ from crm.models import Department, Job, Notification
 from crm.trails import Kind
 from customers.models import CancelKey
 from customers.tracking import background
-from customers.tracking.models import Alert, AlertRule, Delivery, Trace, TraceCount, UsedNonce, Watch
+from customers.tracking.models import Alert, AlertRule, Delivery, Rollup, StaleDay, Trace, TraceCount, UsedNonce, Watch
 from customers.tracking.services import counting
 from tests.factories import make
 
@@ -55,6 +55,34 @@ def test_a_trace_that_comes_late_is_counted_next_time(person):
     many(1, actor, operated_at=timezone.now() - timedelta(minutes=5))
     run("tracking.count")
     assert TraceCount.objects.count() == 1
+
+
+def test_past_days_into_which_traces_are_written_are_counted_again(person):
+    """Their hours, and no others: what they held before stays counted once, and nothing old sets off an alarm."""
+    only(Watch.VIEWS, 0)
+    actor, past = person("销售"), timezone.now() - timedelta(days=40)
+    many(1, actor, operated_at=past)
+    Rollup.objects.create(pk=1, until=timezone.now())
+    late = many(2, actor, operated_at=past) + many(1, actor, operated_at=past - timedelta(days=9))
+    counting.mark_stale(trace.operated_at for trace in late)
+    for _ in range(2):
+        run("tracking.count")
+        assert sorted(TraceCount.objects.values_list("count", flat=True)) == [1, 3]
+    assert not StaleDay.objects.exists() and not Alert.objects.exists()
+
+
+def test_a_past_day_begins_and_ends_at_midnight_in_shanghai(person):
+    """20:00 UTC of the 4th is the 5th: counting the 5th anew leaves the hours around it as they were."""
+    actor = person("销售")
+    before, first, last, after = (
+        datetime(2026, 1, 4, 15, tzinfo=UTC) + timedelta(hours=shift) for shift in (0, 1, 24, 25)
+    )
+    for moment in (before, first, last, after):
+        many(1, actor, operated_at=moment)
+        make(TraceCount, hour=moment, actor=actor, kind=Kind.VIEW, count=7)
+    counting.mark_stale([datetime(2026, 1, 4, 20, tzinfo=UTC)])
+    counting.count_stale_day()
+    assert dict(TraceCount.objects.values_list("hour", "count")) == {before: 7, first: 1, last: 1, after: 7}
 
 
 def test_the_page_says_how_fresh_it_is_and_every_number_leads_to_its_traces(person, browse):
