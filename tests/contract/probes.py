@@ -355,9 +355,9 @@ class Visitor:
         if row is None:
             return
         page = self.get("form", self.url("change", row.obj.pk))
-        if page is None or page.status_code != 200 or "adminform" not in page.context:
+        if "adminform" not in context_of(page):
             return
-        filled, form = form_values(page, self.model), page.context["adminform"].form
+        filled, form = form_values(page, self.model), page.context_data["adminform"].form
         for name, column in form.fields.items():
             if not isinstance(column, ModelChoiceField):
                 continue
@@ -369,7 +369,7 @@ class Visitor:
                         self.note("foreign key", f"{row}.{name} now points to a foreign record")
                 with rolled_back():
                     self._add_with(form, filled, name, key)
-        formsets = [inline.formset for inline in page.context.get("inline_admin_formsets", [])]
+        formsets = [inline.formset for inline in page.context_data.get("inline_admin_formsets", [])]
         for extra in ({}, {"DELETE": "on"}):
             self._steal_children(row, filled, formsets, extra)
 
@@ -462,7 +462,7 @@ class Visitor:
         before = states(victims)
         with rolled_back():
             response = self.post("import", self.url("import"), {**csv_upload(rows), "format": "0", "resource": ""})
-            confirm = response is not None and response.context and response.context.get("confirm_form")
+            confirm = context_of(response).get("confirm_form")
             if confirm:
                 self.post("import", self.url("process_import"), confirm.initial)
             for row, stored in states(victims).items():
@@ -514,6 +514,11 @@ def text_of(response) -> str:
             content = b"\n".join(archive.read(name) for name in archive.namelist())
     moved = response.get("Location", "")
     return content.decode("utf-8", "replace") + moved
+
+
+def context_of(response) -> dict:
+    """What a page was made of; nothing for redirects, refusals and pages that broke."""
+    return getattr(response, "context_data", None) or {}
 
 
 def state(row: Row) -> dict:
