@@ -53,7 +53,7 @@ def main(rows):
     print(f"## 导入 {rows:,} 行时的列表页\n\n{_common.machine()}\n")
     print(f"- 空闲：p50 {p50(idle):.0f} ms，p95 {p95(idle):.0f} ms（{len(idle)} 页）", flush=True)
 
-    batch = imports.batch_for(imports.source(rows))
+    batch = imports.batch_for(imports.book(0, rows))
     workers = subprocess.Popen(
         [sys.executable, "manage.py", "worker"], env=os.environ, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -29,7 +29,7 @@ def main(rows):
     columns = {field.column_name: name for name, field in own.fields.items()}
     names = [columns[title] for title in imports.TITLES]
     items = {item.label: item.pk for item in DictionaryItem.objects.all()}
-    path = imports.source(rows)
+    path = imports.book(0, rows)
     data = Dataset(headers=names)
     for cells in CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[1:]:
         row = dict(zip(names, cells, strict=True))

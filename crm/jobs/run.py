@@ -10,7 +10,7 @@ import traceback
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
@@ -25,6 +25,7 @@ from crm.notifications import notify
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1
+WAY_SECONDS = 0.05
 WORTH_TELLING_SECONDS = 10
 
 
@@ -62,6 +63,15 @@ class Shutdown:
 
 def worker_name(pid=None) -> str:
     return f"{socket.gethostname()[:50]}:{pid or os.getpid()}"
+
+
+def _give_way():
+    """SQLite has one writer at a time and no queue: whoever waits looks ten times a second whether it is his turn.
+
+    Without a pause between two chunks, people's changes would wait for the whole of a long job, until they give up.
+    """
+    if connection.vendor == "sqlite" and not connection.is_in_memory_db():
+        time.sleep(WAY_SECONDS)
 
 
 class Run:
@@ -112,6 +122,7 @@ class Run:
         except BaseException:
             self.checkpoint, self.done, self.total, self.message = before
             raise
+        _give_way()
 
     def beat(self, done=None, total=None, message=None):
         """A sign of life while nothing is written, at most one a second. Raises what ``chunk`` raises."""

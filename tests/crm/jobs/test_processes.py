@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 import environ
 import pytest
 from django.conf import settings
+
+from tests.crm.jobs.workshop.background import CHUNK
 
 ROOT = Path(settings.BASE_DIR)
 LEASE_SECONDS = 3
@@ -164,6 +167,25 @@ def test_the_worker_command_does_a_job_and_stops_when_asked(installation):
     assert outcome(installation.watch(pk))[0] == "done"
     installation.process.terminate()
     assert installation.process.wait(60) == 0
+
+
+def test_on_sqlite_others_write_between_the_chunks_of_a_long_job(tmp_path):
+    """It has no queue of writers: one that writes chunk after chunk without a pause would keep everybody out."""
+    with database("sqlite", tmp_path) as url:
+        installation = Installation(url, tmp_path)
+        try:
+            pk = installation.enqueue(rows=40 * CHUNK, pause=0.2)
+            installation.start()
+            installation.until_begun(pk)
+            other = sqlite3.connect(tmp_path / "db.sqlite3", timeout=60, isolation_level=None)
+            for _ in range(3):
+                other.execute("BEGIN IMMEDIATE")
+                state, done = other.execute("SELECT state, done FROM crm_job WHERE id = ?", [pk]).fetchone()
+                other.execute("COMMIT")
+            assert state == "running" and done < 40 * CHUNK
+            other.close()
+        finally:
+            installation.end()
 
 
 @pytest.mark.soak
