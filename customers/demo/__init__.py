@@ -9,7 +9,7 @@ from crm import actor, numbering, ownership, text, transitions
 from crm.demo import BATCH, HISTORY_DAYS, Demo, builders, desk
 from crm.models import Company, Department, DictionaryItem, Operation, User
 from crm.policies import GRANTED_ACTIONS
-from customers.demo import credit, papers, sea, words
+from customers.demo import credit, papers, sea, stages, words
 from customers.demo.requests import write_requests
 from customers.models import (
     BUSINESS_TYPES,
@@ -179,7 +179,9 @@ class Story:
         pairs = zip(self.customers, self.profiles, strict=True)
         categories = [self._categories_of(customer, profile) for customer, profile in pairs]
         tags = [self.random.sample(self.tags, self.random.choice((0, 0, 1, 1, 2))) for _ in self.customers]
+        periods = stages.pass_through(self.demo, self.customers)
         self.demo.create(self.customers, categories=categories, tags=tags)
+        self.demo.create(periods)
         self._grant([(customer, customer.owner, GRANTED_ACTIONS) for customer in self.customers if customer.owner])
         return self.customers
 

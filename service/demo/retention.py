@@ -1,4 +1,4 @@
-"""Customers that stopped ordering: a year of cases as the orders had them, and the scan of this night."""
+"""Customers that stopped ordering: a year of cases as the orders and the scans had them, and those of this night."""
 
 from datetime import timedelta
 from itertools import groupby, pairwise
@@ -30,6 +30,7 @@ REASONS = {
     "service": "售后响应慢，客户不满意。",
 }
 IDLE, LOOK_BACK = 6, 365  # months without an order, days of cases
+SCAN_DAYS = 14
 
 
 def build_churn(demo: Demo) -> dict[str, int]:
@@ -40,7 +41,8 @@ def build_churn(demo: Demo) -> dict[str, int]:
     demo.create(sorted(losses, key=lambda loss: loss.warned_on))
     measures = [measure for loss in losses for measure in _measures(demo, random, loss)]
     demo.create(measures)
-    return {"客户流失": len(losses), "暂缓措施": len(measures)}
+    warned = sum(map(len, _scanned(demo, random)))
+    return {"客户流失": len(losses) + warned, "暂缓措施": len(measures)}
 
 
 def _orders() -> dict[int, list]:
@@ -92,6 +94,26 @@ def _lost(demo, random, orders):
         )
 
 
+def _scanned(demo, random):
+    """Cases that are still open, as a scan every other week of the year found them."""
+    for ago in range(LOOK_BACK, 0, -SCAN_DAYS):
+        day = demo.today - timedelta(days=ago)
+        found = retention.Scan(day).find(0, retention.last_key())
+        yield demo.create(
+            [
+                CustomerLoss(
+                    customer_id=finding.customer,
+                    open_key=finding.customer,
+                    last_order_date=finding.last,
+                    warned_on=day,
+                    warning=finding.warning,
+                    created_at=demo.moment(random, day),
+                )
+                for finding in found
+            ]
+        )
+
+
 def _case(demo, random, customer, last, warned, **settled):
     warning = f"最近下单 {last}，已超过 {IDLE} 个月" if last else "建档超过 12 个月，从未下单"
     return CustomerLoss(
@@ -126,8 +148,8 @@ def _measures(demo, random, loss):
 def live_tonight(demo: Demo):
     today = timezone.localdate()
     retention.record(retention.Scan(today).find(0, retention.last_key()), today)
-    losses = CustomerLoss.objects.exclude(customer__owner=None).filter(warned_on=today, customer__owner__is_active=True)
-    for place, loss in enumerate(losses.select_related("customer__owner").order_by("pk")[::SHARE]):
+    losses = CustomerLoss.objects.filter(open_key__isnull=False, customer__owner__is_active=True)
+    for place, loss in enumerate(losses.select_related("customer__owner").order_by("-pk")[::SHARE]):
         owner, (content, effect) = loss.customer.owner, MEASURES[place % len(MEASURES)]
         with actor.acting(owner, ip=desk(owner)):
             retention.add_measure(loss, by=owner, content=content, effect=effect)

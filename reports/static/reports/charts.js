@@ -59,7 +59,8 @@
       chart.data.datasets.forEach((set, index) => {
         if (set.type === "line" || !chart.isDatasetVisible(index)) return;
         chart.getDatasetMeta(index).data.forEach((bar, place) => {
-          if (set.data[place]) bars.push({ bar, text: short(set.data[place], set.unit) });
+          const value = set.data[place];
+          if (value) bars.push({ bar, isBelow: !across && value < 0, text: short(value, set.unit) });
         });
       });
       ctx.save();
@@ -74,9 +75,9 @@
         return across ? width + 6 <= Math.abs(bar.base - bar.x) : width <= room && Math.abs(bar.base - bar.y) > 14;
       };
       if (bars.length <= MOST_LABELS && (stacked || bars.every(fits))) {
-        for (const { bar, text } of bars.filter(fits)) {
+        for (const { bar, isBelow, text } of bars.filter(fits)) {
           const x = stacked && across ? (bar.x + bar.base) / 2 : across ? bar.x + 4 : bar.x;
-          const isBelow = !across && bar.y > bar.base; // less than nothing: under the bar
+          // less than nothing: under the bar
           const y = stacked && !across ? (bar.y + bar.base) / 2 : across ? bar.y : bar.y + (isBelow ? 14 : -3);
           if (stacked) {
             ctx.lineWidth = 3;
