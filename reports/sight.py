@@ -55,6 +55,7 @@ class Sight:
 
     user: User
     reading: _Reading
+    within: dict[type, QuerySet] = field(default_factory=dict)  # ids of the owned records in reach, removed or not
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +70,8 @@ class Sight:
         reading, leaving = self.reading, Q(pk__in=[])
         columns = {column.name for _, column in [*reading.among, *reading.followed]}
         entries = BusinessLog.objects.filter(created_at__gte=counted_at - LATE).exclude(operation=Operation.CREATE)
+        if not self._may_matter(entries).exists():  # most of the time, and asked in a tenth of the time
+            return 0
         entries = entries.alias(
             **{
                 f"{name}_{when}": Coalesce(Cast(KT(f"changes__{name}__{place}"), BigIntegerField()), 0)
@@ -90,6 +93,15 @@ class Sight:
         leaving |= merged & self._in_sight(Customer, "object_id")  # what goes back to another one is not always logged
         return entries.filter(leaving).order_by().count()
 
+    def _may_matter(self, entries) -> QuerySet:
+        """Those of ``entries`` about the columns and records in question, whosever they are."""
+        reading = self.reading
+        changed = [*reading.among, *reading.followed, *reading.compared]
+        models = {Customer, *reading.standing, *(model for model, _ in changed)}
+        names = sorted({"is_valid", *(column.name for _, column in changed)})
+        told = Q(operation__in=[Operation.DELETE, Operation.MERGE]) | Q(changes__has_any_keys=names)
+        return entries.filter(told, content_type_id__in=[audit.content_type_id(model) for model in models]).order_by()
+
     def _removed(self, model) -> Q:
         """Entries of removed ``model``; those deleted for good (imports taken back) are nobody's any more."""
         about = Q(content_type_id=audit.content_type_id(model))
@@ -109,7 +121,9 @@ class Sight:
         policy = registered().get(model)
         if not isinstance(policy, OwnedPolicy):
             return Q(**{f"{name}__gt": 0})
-        return Q(**{f"{name}__in": policy.restrict(model._base_manager.order_by(), self.user, "view").values("pk")})
+        if model not in self.within:
+            self.within[model] = policy.restrict(model._base_manager.order_by(), self.user, "view").values("pk")
+        return Q(**{f"{name}__in": self.within[model]})
 
 
 def _about(model, column) -> Q:

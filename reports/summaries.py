@@ -67,8 +67,7 @@ def count(report, user, filters, only=(), *, sight=None, kept=None, used_at=None
     departures = sight.departures(now) if sight else 0
     found = table(report, user, filters, only)
     seconds = time.perf_counter() - started
-    is_steady = sight is None or sight_of(report, user).digest == sight.digest  # nothing was shared meanwhile
-    if seconds < SLOW or not is_steady:
+    if seconds < SLOW or (sight and sight_of(report, user).digest != sight.digest):  # something was shared meanwhile
         if kept is not None:
             kept.delete()
         return found, None

@@ -208,6 +208,7 @@ def unlink_lead(company):
     foreign = make(Lead, owner=company.outsider, pool=company.lead.pool, customer=company.customer)
     company.follow_up(lead=foreign)
     company.opened("activity")
+    foreign.refresh_from_db()
     foreign.customer = company.foreign
     foreign.save()
 
@@ -215,6 +216,7 @@ def unlink_lead(company):
 def remove_lead(company):
     foreign = make(Lead, owner=company.outsider, pool=company.lead.pool, customer=company.customer)
     company.follow_up(lead=foreign)
+    foreign.refresh_from_db()
     company.opened("activity")
     foreign.is_valid = False
     foreign.save()
