@@ -47,6 +47,13 @@ class _Reading:
     standing: set[type] = field(default_factory=set)  # records that must not be removed
     read_besides: set[type] = field(default_factory=set)  # those of them that others than their own readers read
 
+    def add(self, other):
+        self.words += other.words
+        for column, lists in other.among.items():
+            self.among[column] |= lists
+        for name in ("followed", "compared", "standing", "read_besides"):
+            getattr(self, name).update(getattr(other, name))
+
 
 @dataclass
 class Sight:
@@ -131,8 +138,9 @@ def _about(model, column) -> Q:
     return Q(content_type_id=audit.content_type_id(model)) & Q(changes__has_key=column.name)
 
 
-def sight_of(report, user) -> Sight | None:
-    """What ``user`` sees of the customers and of what ``report`` counts.
+def sight_of(report, user, *, anew=False) -> Sight | None:
+    """What ``user`` sees of the customers and of what ``report`` counts; remembered on the user object, which lives for
+    one request, unless it is asked ``anew``.
 
     None where it cannot be told what leaves it, and for people who see their own records only: these are few, and
     every new one would be another digest.
@@ -140,36 +148,39 @@ def sight_of(report, user) -> Sight | None:
     models = {source.model for source in report.sources.values()} | {Customer}
     if all(policy_for(model).scope(user, "view") in (None, DataScope.SELF) for model in models):
         return None
-    reading = _Reading()
+    known = {} if anew else getattr(user, "_sights", {})
+    found = _Reading()
     try:
         for model in sorted(models, key=lambda model: model._meta.label):
-            _read(reading, policy_for(model), user)
+            if model not in known:
+                known[model] = _read(policy_for(model), user)
+            found.add(known[model])
     except Unclear:
         return None
-    return Sight(user, reading)
+    user._sights = known
+    return Sight(user, found)
 
 
-def _read(reading, policy, user):
-    query = policy.visible_to(user, "view").order_by().query
+def _read(policy, user) -> _Reading:
+    reading, query = _Reading(), policy.visible_to(user, "view").order_by().query
     try:
         words = query.sql_with_params()
     except EmptyResultSet:
         words = "nothing"
     reading.words.append(f"{policy.model._meta.label}: {words}")
     if words == "nothing":
-        return
-    standing = set()
+        return reading
     for lookup, is_negated in _conditions(query.where):
-        _compare(reading, standing, lookup, is_negated)
+        _compare(reading, lookup, is_negated)
     for alias, join in query.alias_map.items():
         if isinstance(join, BaseTable) or not query.alias_refcount[alias]:
             continue
         if not isinstance(join.join_field, ForeignKey):
             raise Unclear
         reading.followed.add((join.join_field.model, join.join_field))
-    reading.standing |= standing
     if isinstance(policy, EitherPolicy) and policy.also_read:
-        reading.read_besides |= standing
+        reading.read_besides |= reading.standing
+    return reading
 
 
 def _conditions(node, is_negated=False):
@@ -183,7 +194,7 @@ def _conditions(node, is_negated=False):
             raise Unclear
 
 
-def _compare(reading, standing, lookup, is_negated):
+def _compare(reading, lookup, is_negated):
     column, value = lookup.lhs.target, lookup.rhs
     key = (column.model, column)
     if isinstance(value, Query):
@@ -193,7 +204,7 @@ def _compare(reading, standing, lookup, is_negated):
     elif column.primary_key:
         return
     elif column.name == "is_valid":
-        standing.add(column.model)
+        reading.standing.add(column.model)
     elif lookup.lookup_name == "in" and isinstance(column, ForeignKey) and not is_negated:
         reading.among[key].add(frozenset(value))
     else:

@@ -67,7 +67,8 @@ def count(report, user, filters, only=(), *, sight=None, kept=None, used_at=None
     departures = sight.departures(now) if sight else 0
     found = table(report, user, filters, only)
     seconds = time.perf_counter() - started
-    if seconds < SLOW or (sight and sight_of(report, user).digest != sight.digest):  # something was shared meanwhile
+    shared = seconds >= SLOW and sight and sight_of(report, user, anew=True).digest != sight.digest  # or unshared
+    if seconds < SLOW or shared:
         if kept is not None:
             kept.delete()
         return found, None

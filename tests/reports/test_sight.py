@@ -62,6 +62,11 @@ class Company:
         found, counted_at = summaries.table_for(report, user, read(report, {}))
         return found.total.values, counted_at
 
+    def counted(self, report="composition"):
+        """Afresh, with what has come into sight meanwhile."""
+        ReportSummary.objects.all().delete()
+        return self.opened(report)
+
     def true(self, report="composition", reader=None):
         report, user = REPORTS[report], User.objects.get(pk=(reader or self.director).pk)
         return table(report, user, read(report, {})).total.values
@@ -93,7 +98,7 @@ def release(company):
 
 def remove(company):
     company.customer = make(Customer, owner=company.seller)
-    company.opened()
+    company.counted()
     records.remove(company.customer, by=company.boss)
 
 
@@ -110,16 +115,14 @@ def take_import_back(company):
     """The import brought the customer into the region."""
     titles = ["客户代码", "客户名称", "负责人"]
     batch = applied(checked(company.boss, titles, [["C2", "乙公司", company.seller.username]]))
-    company.opened()
-    company.before = company.true()
+    company.before, _ = company.counted()
     undone(batch)
 
 
 def take_new_import_back(company):
     """The import had created it."""
     batch = applied(checked(company.seller, ["客户名称"], [["丙公司"]]))
-    ReportSummary.objects.all().delete()
-    company.opened()
+    company.counted()
     undone(batch)
 
 
@@ -207,7 +210,7 @@ def unlink_lead(company):
     """Its follow-ups were read by those of the customer that it had become."""
     foreign = make(Lead, owner=company.outsider, pool=company.lead.pool, customer=company.customer)
     company.follow_up(lead=foreign)
-    company.opened("activity")
+    company.counted("activity")
     foreign.refresh_from_db()
     foreign.customer = company.foreign
     foreign.save()
@@ -217,7 +220,7 @@ def remove_lead(company):
     foreign = make(Lead, owner=company.outsider, pool=company.lead.pool, customer=company.customer)
     company.follow_up(lead=foreign)
     foreign.refresh_from_db()
-    company.opened("activity")
+    company.counted("activity")
     foreign.is_valid = False
     foreign.save()
 
@@ -226,7 +229,7 @@ def leave_pool(company):
     """The director administers the pool of a lead that is nobody's in his region."""
     company.lead.pool.admins.add(company.director)
     foreign = make(Lead, owner=company.outsider, pool=company.lead.pool, created_at=timezone.now())
-    company.opened("leads")
+    company.counted("leads")
     foreign.pool = make(LeadPool)
     foreign.save()
 
@@ -234,7 +237,7 @@ def leave_pool(company):
 def lose_pool(company):
     company.lead.pool.admins.add(company.director)
     make(Lead, owner=company.outsider, pool=company.lead.pool, created_at=timezone.now())
-    company.opened("leads")
+    company.counted("leads")
     company.lead.pool.admins.clear()
 
 
@@ -242,7 +245,7 @@ def part_again(company):
     """What was done to the merged customer is his again, without a word in the log about the trace itself."""
     made = make(Trace, customer=company.foreign, actor=company.outsider, operated_at=timezone.now())
     done = merging.merge([company.customer, company.foreign], company.customer, by=company.boss).merges[0]
-    company.opened("tracking")
+    company.counted("tracking")
     unmerging.undo(done, by=company.boss)
     assert Trace.objects.get(pk=made.pk).customer == company.foreign
 
