@@ -1,7 +1,8 @@
-"""Slow reports are kept as counted: whoever sees everything reads them from there, with the time they were counted.
+"""Slow reports are kept as counted and read from there, with the time they were counted.
 
-Only what is the same for everybody who sees all rows is kept: for anybody else, whose rows may change with the next
-click, a report is always counted afresh.
+Those who see all rows share one copy. Whoever sees part of them has his own and is shown it only while it holds nothing
+that he may not see any more (``reports.sight``): what left his sight makes it worthless, what came into it is missing
+until the next count, like whatever else has changed since.
 """
 
 import hashlib
@@ -19,10 +20,12 @@ from reports.queries import REPORTS
 from reports.queries.core import Row, Table, table
 from reports.queries.filters import BadFilters, Filters, read
 from reports.queries.sources import everybody, sees_all
+from reports.sight import Sight, sight_of
 
 SLOW = 1.0  # seconds from which on a report is kept
 OLD = timedelta(hours=2)  # what is older is counted afresh when somebody looks
 FORGOTTEN = timedelta(days=14)  # what nobody has looked at for so long is not counted any more
+BUDGET = 1800.0  # seconds that the job counts for at most: half of the hour until it runs again
 
 
 def sees_everything(user, report) -> bool:
@@ -36,33 +39,52 @@ def table_for(report, user, filters: Filters, *, only=(), fresh=False):
 
     ``only`` some columns are kept apart from the whole report.
     """
-    if not sees_everything(user, report):
+    sight = None
+    if not sees_everything(user, report) and (sight := sight_of(report, user)) is None:
         return table(report, user, filters, only), None
-    key = _key(report, filters, only)
     now = timezone.now()
-    kept = ReportSummary.objects.filter(key=key).first()
-    if kept is None or kept.counted_at < now - OLD or fresh:
-        return count(report, user, filters, only, kept=kept)
+    kept = ReportSummary.objects.filter(key=_key(report, filters, only, sight)).first()
+    if kept is None or kept.counted_at < now - OLD or fresh or not _holds(kept, sight):
+        return count(report, user, filters, only, sight=sight, kept=kept)
     if kept.used_at < now - timedelta(hours=1):
         ReportSummary.objects.filter(pk=kept.pk).update(used_at=now)
     return load(report, user, filters, kept.data), kept.counted_at
 
 
-def count(report, user, filters, only=(), *, kept=None, used=True):
-    """Count now, and keep it if it took long, in place of ``kept``."""
+def _holds(kept, sight: Sight | None) -> bool:
+    """Whether nothing in the ``kept`` figures has left the sight of the reader; who sees everything sees them all."""
+    if sight is None:
+        return True
+    return kept.sight == sight.digest and kept.departures == sight.departures(kept.counted_at)
+
+
+def count(report, user, filters, only=(), *, sight=None, kept=None, used_at=None):
+    """Count now, and keep it if it took long, in place of ``kept``; last looked at ``used_at``, now if not given.
+
+    ``sight`` is what ``user`` sees, None for everything.
+    """
     started, now = time.perf_counter(), timezone.now()
+    departures = sight.departures(now) if sight else 0
     found = table(report, user, filters, only)
     seconds = time.perf_counter() - started
-    if seconds < SLOW:
+    shared = seconds >= SLOW and sight and sight_of(report, user, anew=True).digest != sight.digest  # or unshared
+    if seconds < SLOW or shared:
         if kept is not None:
             kept.delete()
         return found, None
-    values = {"report": report.name, "query": _query(filters, only), "data": dump(found), "counted_at": now}
-    values["seconds"] = round(seconds, 1)
     ReportSummary.objects.update_or_create(
-        key=_key(report, filters, only),
-        defaults=values | ({"used_at": now} if used else {}),
-        create_defaults=values | {"used_at": now},
+        key=_key(report, filters, only, sight),
+        defaults={
+            "report": report.name,
+            "query": _query(filters, only),
+            "viewer": sight and user,
+            "sight": sight.digest if sight else "",
+            "departures": departures,
+            "data": dump(found),
+            "counted_at": now,
+            "used_at": used_at or now,
+            "seconds": round(seconds, 1),
+        },
     )
     return found, now
 
@@ -71,9 +93,9 @@ def _query(filters, only) -> str:
     return f"{filters.query()}&only={','.join(only)}" if only else filters.query()
 
 
-def _key(report, filters, only) -> str:
+def _key(report, filters, only, sight: Sight | None) -> str:
     """Presets with the days that they mean today: tomorrow's month is another one."""
-    words = f"{report.name}?{_query(filters, only)}&{filters.query(absolute=True)}"
+    words = f"{report.name}?{_query(filters, only)}&{filters.query(absolute=True)}&viewer={sight and sight.user.pk}"
     return hashlib.sha256(words.encode()).hexdigest()
 
 
@@ -105,27 +127,47 @@ def load(report, user, filters, data) -> Table:
 
 
 def due():
-    return ReportSummary.objects.filter(used_at__gte=timezone.now() - FORGOTTEN).order_by("-used_at")
+    found = ReportSummary.objects.filter(used_at__gte=timezone.now() - FORGOTTEN)
+    return found.select_related("viewer").order_by("-used_at")
 
 
 def preview() -> list[str]:
-    return [f"{REPORTS[one.report].title}（{one.seconds} 秒）：{one.query}" for one in due() if one.report in REPORTS]
+    return [
+        f"{REPORTS[one.report].title}（{one.seconds} 秒，{one.viewer or '看得到全部的人'}）：{one.query}"
+        for one in due()
+        if one.report in REPORTS
+    ]
 
 
 @periodic("reports.summaries", title="刷新慢报表", minutes=60, preview=preview)
 def refresh(run):
-    """Count again what was slow and somebody looked at lately; forget the rest."""
+    """Count again what was slow and somebody looked at lately, what was looked at last first; forget the rest.
+
+    What is beyond the budget is counted when somebody looks.
+    """
     ReportSummary.objects.filter(used_at__lt=timezone.now() - FORGOTTEN).delete()
+    started = time.perf_counter()
     for one in due():
-        report = REPORTS.get(one.report)
-        given = dict(parse_qsl(one.query))
-        only = tuple(filter(None, given.pop("only", "").split(",")))
-        try:
-            filters = read(report, given) if report else None
-        except BadFilters:
-            filters = None
-        if filters is None or _key(report, filters, only) != one.key:  # the preset means other days by now
-            one.delete()
-            one = None
-        if filters is not None:
-            count(report, everybody(), filters, only, kept=one, used=False)
+        if time.perf_counter() - started > BUDGET:
+            break
+        _refresh(one)
+
+
+def _refresh(one):
+    """Count ``one`` again as its viewer; drop it where he may not open it any more or nothing is kept for him."""
+    report, user, sight = REPORTS.get(one.report), one.viewer or everybody(), None
+    given = dict(parse_qsl(one.query))
+    only = tuple(filter(None, given.pop("only", "").split(",")))
+    try:
+        filters = read(report, given) if report else None
+    except BadFilters:
+        filters = None
+    if one.viewer and filters is not None:
+        sight = None if sees_everything(user, report) or not report.allowed(user) else sight_of(report, user)
+        filters = filters if sight else None
+    kept = one
+    if filters is None or _key(report, filters, only, sight) != one.key:  # the preset means other days by now
+        one.delete()
+        kept = None
+    if filters is not None:
+        count(report, user, filters, only, sight=sight, kept=kept, used_at=one.used_at)

@@ -29,10 +29,13 @@ class Migration(migrations.Migration):
                 ('key', models.CharField(editable=False, max_length=64, unique=True, verbose_name='键')),
                 ('report', models.CharField(max_length=20, verbose_name='报表')),
                 ('query', models.CharField(max_length=500, verbose_name='筛选')),
+                ('sight', models.CharField(blank=True, default='', max_length=64, verbose_name='可见范围')),
+                ('departures', models.PositiveIntegerField(default=0, verbose_name='移出')),
                 ('data', models.JSONField(verbose_name='数字')),
                 ('counted_at', models.DateTimeField(verbose_name='数据截至')),
                 ('used_at', models.DateTimeField(db_index=True, verbose_name='最近查看')),
                 ('seconds', models.FloatField(verbose_name='用时（秒）')),
+                ('viewer', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='读者')),
             ],
             options={
                 'verbose_name': '报表',

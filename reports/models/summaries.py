@@ -1,18 +1,25 @@
 """Reports that take long to count, kept as they were last counted. The rights to the reports hang on this model."""
 
+from django.conf import settings
 from django.db import models
 
 
 class ReportSummary(models.Model):
-    """The figures of one report with one set of filters, as whoever sees everything sees them.
+    """The figures of one report with one set of filters, as ``viewer`` sees them; None is whoever sees everything.
 
-    ``key`` is the digest of report and filters, ``data`` the table (``queries.table.dump``), ``seconds`` what it took.
-    Written by ``reports.summaries`` alone.
+    ``key`` is the digest of report, filters and viewer, ``data`` the table (``summaries.dump``), ``seconds`` what it
+    took. What the viewer saw then is ``sight``, and ``departures`` is what had left it (``reports.sight``). Written by
+    ``reports.summaries`` alone.
     """
 
     key = models.CharField("键", max_length=64, unique=True, editable=False)
     report = models.CharField("报表", max_length=20)
     query = models.CharField("筛选", max_length=500)
+    viewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+", verbose_name="读者"
+    )
+    sight = models.CharField("可见范围", max_length=64, blank=True, default="")
+    departures = models.PositiveIntegerField("移出", default=0)
     data = models.JSONField("数字")
     counted_at = models.DateTimeField("数据截至")
     used_at = models.DateTimeField("最近查看", db_index=True)

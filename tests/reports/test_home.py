@@ -63,9 +63,9 @@ def test_the_home_page_agrees_with_the_reports(busy, browse, name):
             assert text == (f"{total:,.0f}" if unit == "元" else words(total, unit)), (label, period)
 
 
-def test_kept_figures_are_for_those_who_see_everything_and_say_when_they_were_counted(busy, browse, monkeypatch):
-    """What the auditor was shown stays on his page, with its time, though a customer has come since; whoever sees less
-    is shown what he may see now."""
+def test_kept_figures_say_when_they_were_counted(busy, browse, monkeypatch):
+    """What the auditor and the manager were shown stays on their pages, with its time, though a customer has come
+    since; whoever sees his own records alone is shown what he may see now."""
     monkeypatch.setattr(summaries, "SLOW", 0.0)
     ReportSummary.objects.all().delete()
 
@@ -74,14 +74,14 @@ def test_kept_figures_are_for_those_who_see_everything_and_say_when_they_were_co
         (line,) = (line for line in compared(response) if line.label == "新增客户")
         return int(line.now.replace(",", "")), "数据截至" in response.content.decode()
 
-    everybody, own = new("auditor")[0], new("owner")[0]
+    everybody, team, own = new("auditor")[0], new("manager")[0], new("owner")[0]
     make(Customer, owner=busy.people["owner"])
     assert new("auditor") == (everybody, True)
+    assert new("manager") == (team, True)
     assert new("owner") == (own + 1, False)
     summaries.refresh(None)
     assert new("auditor") == (everybody + 1, True)
-    for name in ("manager", "director"):
-        assert new(name)[1] is False
+    assert new("manager") == (team + 1, True)
 
 
 def test_what_waits_stands_by_subject_and_what_does_not_is_folded(busy, browse):
