@@ -20,7 +20,7 @@ from django.utils.dateparse import parse_datetime
 from crm import actor, audit, ownership, search
 from crm.fields import KeyField, MultiChoiceField
 from crm.models import BusinessLog, Operation, User
-from crm.policies import ChildPolicy, OwnedPolicy, policy_for, walk
+from crm.policies import ChildPolicy, OwnedPolicy, forget_shares, policy_for, walk
 
 LONGEST_LIST = 1000
 STATEMENT_BYTES = 2 * 1024 * 1024
@@ -488,6 +488,7 @@ def _derive_grants(model, ids):
                 f"SELECT owner_id, %s, id FROM {table} WHERE {where} AND owner_id IS NOT NULL ORDER BY id",
                 [right, *ids],
             )
+    forget_shares()
 
 
 def _moved(model, rows, changes) -> list:

@@ -2,14 +2,16 @@
 
 import ipaddress
 import logging
+from contextlib import nullcontext
 
 from django.conf import settings
 from django.db import OperationalError
 from django.shortcuts import render
 
-from crm import actor, trails
+from crm import actor, policies, trails
 
 logger = logging.getLogger(__name__)
+READING = {"GET", "HEAD"}
 LOCK_CODES = {1205, 1213}  # lock wait timeout, deadlock
 
 
@@ -28,13 +30,18 @@ def client_ip(request) -> str | None:
 
 
 class ActorMiddleware:
-    """Opens the actor context; a user disabled since the last request is logged out (``ModelBackend`` drops him)."""
+    """Opens the actor context; a user disabled since the last request is logged out (``ModelBackend`` drops him).
+
+    Requests that change nothing ask once what was shared with the person.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
-        with actor.acting(request.user if request.user.is_authenticated else None, ip=client_ip(request)):
+        user = request.user if request.user.is_authenticated else None
+        remembering = policies.reading() if request.method in READING else nullcontext()
+        with actor.acting(user, ip=client_ip(request)), remembering:
             return self.get_response(request)
 
 

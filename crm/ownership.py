@@ -9,7 +9,7 @@ from django.db import models, transaction
 
 from crm import actor, audit
 from crm.models.audit import Operation
-from crm.policies import GRANTED_ACTIONS, OwnedPolicy, policy_for, registered
+from crm.policies import GRANTED_ACTIONS, OwnedPolicy, forget_shares, policy_for, registered
 from crm.registries import Registry
 
 # told of every change of owner in its transaction, while ``obj`` still has the former one:
@@ -75,13 +75,13 @@ def set_owner(obj, owner, *, by, reason="", how="") -> None:
         if stored.owner_id == (owner.pk if owner else None):
             return
         answers = changing.ask(stored, owner, reason=reason, how=how).values()
-        policy.grants.objects.filter(content_object=stored, user_id=stored.owner_id).delete()
+        _take(stored, stored.owner_id)
         stored.owner = owner
         with _allowed():
             names = ["owner", *(name for names in answers for name in names)]
             stored.save(update_fields=names, operation=Operation.OWNERSHIP, remark=reason)
         if owner is not None:
-            policy.grants.objects.filter(content_object=stored, user=owner).delete()
+            _take(stored, owner.pk)
             _grant(stored, owner.pk, GRANTED_ACTIONS)
     obj.owner, obj.lock_version, obj.updated_at = stored.owner, stored.lock_version, stored.updated_at
 
@@ -102,7 +102,7 @@ def add_collaborator(obj, user, *, by, level="change") -> None:
         before = collaborators(stored).get(user.pk)
         if before == level:
             return
-        policy.grants.objects.filter(content_object=stored, user=user).delete()
+        _take(stored, user.pk)
         _grant(stored, user.pk, _LEVEL_ACTIONS[level])
         label = LEVELS.get(before)
         audit.record(
@@ -123,6 +123,7 @@ def grant_collaborators(model, pairs) -> None:
             for action in _LEVEL_ACTIONS["change"]
         ]
     )
+    forget_shares()
 
 
 def revoke(obj, user, *, by) -> None:
@@ -137,7 +138,7 @@ def revoke(obj, user, *, by) -> None:
         level = collaborators(stored).get(user.pk)
         if level is None:
             return
-        policy.grants.objects.filter(content_object=stored, user=user).delete()
+        _take(stored, user.pk)
         audit.record(stored, Operation.OWNERSHIP, {"collaborators": [f"{user}（{LEVELS[level]}）", None]})
 
 
@@ -154,6 +155,11 @@ def collaborators(obj) -> dict[int, str]:
     return found
 
 
+def _take(obj, user_id):
+    policy_for(type(obj)).grants.objects.filter(content_object=obj, user_id=user_id).delete()
+    forget_shares()
+
+
 def _grant(obj, user_id, actions):
     ids = permission_ids(type(obj))
     policy_for(type(obj)).grants.objects.bulk_create(
@@ -162,6 +168,7 @@ def _grant(obj, user_id, actions):
             for action in actions
         ]
     )
+    forget_shares()
 
 
 def disagreements(model) -> dict[str, models.QuerySet]:
@@ -194,7 +201,7 @@ def repair(model) -> tuple[int, int]:
         policy.grants.objects.filter(pk__in=list(found["stray"].values_list("pk", flat=True))).delete()
         missing = list(found["missing"])
         for obj in missing:
-            policy.grants.objects.filter(content_object=obj, user_id=obj.owner_id).delete()
+            _take(obj, obj.owner_id)
             _grant(obj, obj.owner_id, GRANTED_ACTIONS)
     return len(missing), stray
 

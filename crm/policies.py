@@ -9,6 +9,9 @@ data scope of the role that gives the permission (department, department and bel
 What a role's scope adds may be narrowed by ``ROW_LIMITS`` (customers of certain categories); the grants never are.
 """
 
+from collections import defaultdict
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import Permission
@@ -16,7 +19,8 @@ from django.db.models import Q, QuerySet, Value
 
 from crm.registries import Registry
 
-GRANTED_ACTIONS = ("view", "change", "delete")  # only owners hold "delete"
+SHARED_RIGHTS = ("view", "change")
+GRANTED_ACTIONS = (*SHARED_RIGHTS, "delete")  # only owners hold "delete"
 HIDDEN_LABEL = "（无权查看）"
 MAX_LITERAL_IDS = 1000
 
@@ -24,6 +28,8 @@ MAX_LITERAL_IDS = 1000
 ROW_LIMITS = Registry("row limits of roles")
 
 _registry: dict[type, "Policy"] = {}
+# ``{(user id, data scope): what _shared found}`` within ``reading``, else None
+_known_shares: ContextVar[dict | None] = ContextVar("known_shares", default=None)
 
 
 @dataclass
@@ -108,6 +114,50 @@ def people_in_scope(user, scope) -> list:
 def members_in_scope(user, scope) -> list[int]:
     """Their ids."""
     return [person.pk for person in people_in_scope(user, scope)]
+
+
+@contextmanager
+def reading():
+    """Around a request that changes nothing: what was shared with a person is read once, for all kinds and rights.
+
+    Nowhere else, and never beyond it, so that a right taken away is gone for the next who asks: people are objects that
+    live for a whole job, and services check again once they have locked the row.
+    """
+    token = _known_shares.set({})
+    try:
+        yield
+    finally:
+        _known_shares.reset(token)
+
+
+def forget_shares():
+    """Row grants have changed."""
+    if known := _known_shares.get():
+        known.clear()
+
+
+def _shared(user, owners, wanted) -> dict[tuple[type, str], list | None]:
+    """``{(model, right): ids}`` of the records of others than ``owners`` that were shared with ``user``: one query.
+
+    ``wanted`` are pairs of owned policy and right; None stands for too many.
+    """
+    parts = [
+        policy.granted(user, right)
+        .exclude(content_object__owner__in=owners)
+        .annotate(place=Value(at))
+        .values_list("place", "content_object_id")
+        for at, (policy, right) in enumerate(wanted)
+    ]
+    most = MAX_LITERAL_IDS * len(parts)
+    found = defaultdict(list)
+    rows = list(parts[0].union(*parts[1:], all=True)[: most + 1])
+    for place, pk in rows:
+        found[place].append(pk)
+    is_whole = len(rows) <= most
+    return {
+        (policy.model, right): found[at] if is_whole and len(found[at]) <= MAX_LITERAL_IDS else None
+        for at, (policy, right) in enumerate(wanted)
+    }
 
 
 class Policy:
@@ -229,13 +279,29 @@ class OwnedPolicy(Policy):
         super().__init__(model, **options)
         self.grants = grants
 
-    def granted(self, user, action) -> QuerySet:
-        """Ids of the records on which ``user`` holds the guardian grant behind ``action``: one indexed query."""
-        right = self.rights.get(action, "change")
+    def right(self, action) -> str:
+        return self.rights.get(action, "change")
+
+    def granted(self, user, right) -> QuerySet:
+        """Ids of the records on which ``user`` holds the guardian grant ``right``: one indexed query."""
         permission = Permission.objects.filter(
             codename=f"{right}_{self.model._meta.model_name}", content_type__app_label=self.model._meta.app_label
         ).values("pk")[:1]
         return self.grants.objects.filter(user_id=user.pk, permission_id=permission).values("content_object_id")
+
+    def shared(self, user, scope, right) -> list | None:
+        """Ids of the records of people beyond ``scope`` that were shared with ``user``; None where they are too many to
+        be listed in a query."""
+        if right not in SHARED_RIGHTS:
+            return []
+        owners, known = members_in_scope(user, scope), _known_shares.get()
+        if known is None:
+            return _shared(user, owners, [(self, right)])[self.model, right]
+        if (user.pk, scope) not in known:
+            owned_policies = [policy for policy in _registry.values() if isinstance(policy, OwnedPolicy)]
+            wanted = [(policy, each) for policy in owned_policies for each in SHARED_RIGHTS]
+            known[user.pk, scope] = _shared(user, owners, wanted)
+        return known[user.pk, scope][self.model, right]
 
     def reaches(self, user, action) -> tuple[int | None, list[tuple[int, list]]]:
         """The widest data scope that nothing narrows, and ``[(scope, ids of rows)]`` of limited roles that add to it.
@@ -281,18 +347,26 @@ class OwnedPolicy(Policy):
         """What ``scope``, one narrower than all, reaches. A subclass may let more people in."""
         from crm.models import DataScope
 
-        granted = self.granted(user, action)
+        right = self.right(action)
         key, prefix = (f"{path}_id", f"{path}__") if path else ("pk", "")
         if scope == DataScope.SELF:
-            return Q(**{f"{key}__in": granted})
-        owners = members_in_scope(user, scope)
-        shared = list(
-            granted.exclude(content_object__owner__in=owners).values_list("content_object_id", flat=True)[
-                : MAX_LITERAL_IDS + 1
-            ]
-        )
-        reach = shared if len(shared) <= MAX_LITERAL_IDS else granted
-        return Q(**{f"{prefix}owner_id__in": owners}) | Q(**{f"{key}__in": reach})
+            return Q(**{f"{key}__in": self.granted(user, right)})
+        reach = Q(**{f"{prefix}owner_id__in": members_in_scope(user, scope)})
+        shared = self.shared(user, scope, right)
+        return reach | Q(**{f"{key}__in": self.granted(user, right) if shared is None else shared})
+
+    def of_these(self, user, action, rows) -> set[int]:
+        """Ids of those of ``rows``, valid ones in memory, that are within the reach of ``user``, whatever their state.
+
+        Only rows of which the reach itself does not tell are asked for.
+        """
+        extent = self.extent(user, action)
+        if extent is None:
+            return set()
+        told = {row.pk: _is_within(extent, row) for row in rows}
+        unsure = [pk for pk, answer in told.items() if answer is None]
+        asked = self.rows().filter(extent, pk__in=unsure).values_list("pk", flat=True) if unsure else ()
+        return {pk for pk, answer in told.items() if answer}.union(asked)
 
     def visible_to(self, user, action="view"):
         return self.restrict(self.rows(), user, action)
@@ -302,6 +376,21 @@ class OwnedPolicy(Policy):
 
     def root_of(self, instance):
         return instance
+
+
+def _is_within(extent, row) -> bool | None:
+    """Whether ``row`` fulfils ``extent``, as far as lists of ids tell; None where only the database knows."""
+    answers = set()
+    for child in extent.children:
+        if isinstance(child, Q):
+            answers.add(_is_within(child, row))
+            continue
+        (path, _, lookup), ids = child[0].rpartition("__"), child[1]
+        is_listed = lookup == "in" and "__" not in path and not isinstance(ids, QuerySet)
+        answers.add(getattr(row, path) in ids if is_listed else None)
+    decisive = extent.connector == Q.OR
+    answer = decisive if decisive in answers else None if None in answers else not decisive or not answers
+    return answer if answer is None else answer != extent.negated
 
 
 class ChildPolicy(Policy):

@@ -35,10 +35,8 @@ def link(model, root, field, *, back="") -> str:
 
 
 def mark_changeable(policy, user, rows) -> None:
-    """Say on each of ``rows`` of a list (``may_change``) whether ``user`` may change it; one query."""
-    changeable = set(
-        policy.visible_to(user, "change").filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True)
-    )
+    """Say on each of ``rows`` of a list (``may_change``) whether ``user`` may change it; at most one query."""
+    changeable = policy.of_these(user, "change", rows)
     for row in rows:
         row.may_change = row.pk in changeable
 

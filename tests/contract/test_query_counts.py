@@ -7,13 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from crm import audit
+from crm import audit, ownership
 from crm.actor import acting
 from crm.models import BusinessLog, ExchangeRate, Notification
 from crm.policies import PersonalPolicy, policy_for
 from customers.models import Customer, CustomerCategory, PoolRule, Tag
-from sales.models import MarketingActivity, Opportunity, OpportunityStatus
-from service.models import RetentionMeasure
+from sales.models import Contract, Lead, MarketingActivity, Opportunity, OpportunityStatus
+from service.models import RetentionMeasure, WorkOrder
 from tests.contract.test_registry import MODELS, REGISTRY
 from tests.factories import make
 
@@ -65,6 +65,36 @@ def test_the_customers_of_a_salesperson_ask_little(person, browse, monkeypatch):
     make(Notification, user=user)
     few, many = costs(Customer, browse(user), monkeypatch)
     assert len(few) == len(many) <= LIMIT, "\n".join(query["sql"] for query in many.captured_queries)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["销售主管", "销售总监", "管理员"])
+def test_the_customers_of_a_department_ask_little(person, browse, monkeypatch, role):
+    """What was shared with the reader from elsewhere is asked once, and who may change a row not again."""
+    user = person(role)
+    peer, stranger = person("销售", department=user.department), person("销售")
+    for _ in range(19):
+        make(Customer, owner=peer)
+    ownership.add_collaborator(make(Customer, owner=stranger), user, by=None)
+    make(Tag)
+    make(PoolRule, category=None)
+    make(Notification, user=user)
+    few, many = costs(Customer, browse(user), monkeypatch)
+    assert len(few) == len(many) <= LIMIT, "\n".join(query["sql"] for query in many.captured_queries)
+
+
+@pytest.mark.django_db
+def test_the_log_of_a_department_asks_once_what_was_shared(person, browse):
+    """However many kinds of records its entries mention."""
+    user = person("销售主管")
+    peer = person("销售", department=user.department)
+    with acting(peer):
+        for model in (Customer, Lead, Opportunity, Contract, WorkOrder):
+            make(model, owner=peer)
+    with CaptureQueriesContext(connection) as captured:
+        browse(user).get(REGISTRY[BusinessLog]._url("changelist"))
+    asked = [query["sql"] for query in captured.captured_queries if "userobjectpermission" in query["sql"]]
+    assert len(asked) == 1, "\n".join(asked)
 
 
 @pytest.mark.django_db

@@ -9,8 +9,9 @@ from django.core.management import call_command
 
 from crm import ownership, records
 from crm.models import BusinessLog, DataScope, ImportRow, Role, User
-from crm.policies import access, members_in_scope, policy_for
+from crm.policies import access, members_in_scope, policy_for, reading
 from customers.models import Contact, Customer
+from sales.models import Contract, Lead, LeadPool
 from tests.browsing import listed
 from tests.cast import CAST
 from tests.crm.excel.pipeline import checked
@@ -318,6 +319,66 @@ class TestScopes:
         for customer in shared:
             ownership.add_collaborator(customer, manager, by=None, level="view")
         assert set(policy_for(Customer).visible_to(manager)) == set(shared)
+
+    def test_while_a_page_is_read_what_was_shared_is_asked_once(self, person, django_assert_num_queries):
+        """For all kinds and rights, and each keeps its own answer."""
+        manager, owner = person("销售主管"), person("销售")
+        shared = {level: make(Customer, owner=owner) for level in ("view", "change")}
+        for level, customer in shared.items():
+            ownership.add_collaborator(customer, manager, by=None, level=level)
+        contract = make(Contract, owner=owner)
+        ownership.add_collaborator(contract, manager, by=None, level="view")
+        customers, contracts = policy_for(Customer), policy_for(Contract)
+        with reading():
+            customers.visible_to(manager)
+            with django_assert_num_queries(0):
+                found = [customers.visible_to(manager, action) for action in ("view", "change", "delete")]
+                found += [contracts.visible_to(manager, action) for action in ("view", "change")]
+            assert [set(rows) for rows in found] == [set(shared.values()), {shared["change"]}, set(), {contract}, set()]
+
+    def test_a_right_taken_away_is_gone_at_once(self, person):
+        """In the same request, and where people live longer than requests."""
+        manager, owner, successor = person("销售主管"), person("销售"), person("销售")
+        first, second, third = (make(Customer, owner=owner) for _ in range(3))
+        for customer in (first, second, third):
+            ownership.add_collaborator(customer, manager, by=None)
+        seen = policy_for(Customer).visible_to
+        with reading():
+            assert set(seen(manager)) == {first, second, third}
+            ownership.revoke(first, manager, by=None)
+            assert set(seen(manager)) == {second, third}
+            ownership.add_collaborator(first, manager, by=None)
+            ownership.set_owner(second, successor, by=None)
+            assert set(seen(manager)) == {first, second, third}
+            assert set(seen(successor)) == {second}
+        ownership.revoke(third, manager, by=None)
+        assert set(seen(manager)) == {first, second}
+
+    def test_a_right_taken_away_is_gone_in_the_next_request(self, person, browse):
+        manager, customer = person("销售主管"), make(Customer, owner=person("销售"))
+        ownership.add_collaborator(customer, manager, by=None)
+        browser, page = browse(manager), f"/customers/customer/{customer.pk}/change/"
+        assert browser.get(page).status_code == 200
+        policy_for(Customer).grants.objects.filter(user=manager).delete()
+        assert browser.get(page).status_code == 404
+        assert not browser.get("/customers/customer/").context_data["cl"].result_count
+
+    @pytest.mark.parametrize("role", ["销售", "销售主管", "销售总监", "管理员", "财务"])
+    def test_what_may_be_changed_of_the_rows_of_a_page_is_told_as_the_database_would(self, person, role):
+        reader = person(role)
+        peer, stranger = person("销售", department=reader.department), person("销售")
+        for owner in (reader, peer, stranger, stranger, stranger):
+            make(Customer, owner=owner)
+        *_, read, written, _ = Customer.objects.order_by("pk")
+        ownership.add_collaborator(read, reader, by=None, level="view")
+        ownership.add_collaborator(written, reader, by=None, level="change")
+        for owner in (peer, stranger, stranger):
+            make(Lead, owner=owner, pool=make(LeadPool, admins=[reader] if owner is peer else []))
+        for model, actions in ((Customer, ("view", "change", "release")), (Lead, ("view", "change", "assign"))):
+            policy = policy_for(model)
+            for action in actions:
+                expected = set(policy.visible_to(reader, action).values_list("pk", flat=True))
+                assert policy.of_these(reader, action, model.objects.valid()) == expected
 
     def test_removed_records_are_gone_for_everybody(self, person):
         boss = make(User, is_superuser=True)
