@@ -139,7 +139,7 @@ def test_a_word_is_looked_for_by_its_rarest_pieces(monkeypatch):
     rare = make(Customer, name="恒万服装", short_name="", code="KH005003")
     while search.settle():
         pass
-    for term, asked, left in (("恒万服装", "恒万", "服装"), ("005003", "5003", "0050")):
+    for term, asked, left in (("恒万服装", "恒万", "服装"), ("h005003", "05003", "h0050")):
         with CaptureQueriesContext(connection) as captured:
             assert list(search.search(Customer.objects.all(), term)) == [rare]
         (statement,) = [query["sql"] for query in captured if "crm_searchtokens" in query["sql"]]
