@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import connection, models
 from django.db.models.expressions import RawSQL
 
+from crm import bulk
 from crm.models import SearchEntry
 from crm.search.index import TOKENS
 from crm.search.registry import Declaration, declaration_of, existing
@@ -19,10 +20,11 @@ from crm.search.tokens import required, words
 from crm.text import is_phone, phone_key
 
 EXACT_LENGTH = 6  # what is shorter may well be a piece of something else
-FEW = 1000  # so many hits are fetched at once; of more, the database makes a subquery
+FEW = 3000  # so many hits are fetched at once; of more, the database makes a subquery, for the page and for the count
 COMMON = 0.02  # share of the records from which on reading the list is the quicker way
 COMMON_COUNT = 200  # no list counts the hits of a common word any further
-PIECES = 4
+PIECES = 2  # a third costs the server more than the texts that it would leave unread
+SIMILAR = 10  # a hit costs as much as so many places of a piece that is asked for besides
 SMALL = 2000  # tables up to this size are simply read
 SAMPLE_SIZE = 1000
 SAMPLE_SECONDS = 300
@@ -53,7 +55,7 @@ def search(rows: models.QuerySet, term: str) -> models.QuerySet:
     if share * sample.total <= 2 * FEW:
         found = _fetch(sql, parameters)
         if found is not None:
-            return rows.filter(pk__in=found)
+            return rows.filter(bulk.among("pk", found))
     return rows.filter(pk__in=RawSQL(f"SELECT id FROM ({sql}) AS found", parameters))  # noqa: S608, S611
 
 
@@ -123,16 +125,17 @@ def _reading(rows, declared: Declaration, wanted):
 def _matching(declared: Declaration, wanted, sample) -> tuple[str, list]:
     """SQL for the ids of the records that contain the words: by their rarest pieces, or unsettled and read."""
     pieces = {piece: token for word in wanted for piece, token in required(word).items()}
-    ranked = sorted((sample.share([piece]), piece) for piece in pieces)
-    chosen = [pieces[piece] for share, piece in ranked if share <= COMMON or piece == ranked[0][1]][:PIECES]
+    ranked = sorted((sample.floor([piece]), piece) for piece in pieces)
+    chosen = [pieces[piece] for share, piece in ranked if share <= SIMILAR * ranked[0][0]][:PIECES]
     entries, first = SearchEntry._meta.db_table, declared.base
     contains = " AND ".join(["INSTR(e.text, %s) > 0"] * len(wanted))
-    # the sum keeps the database from walking this range instead of the few rows that the other condition leaves
-    which = f"e.id + 0 BETWEEN {declared.range[0]} AND {declared.range[1]} AND {contains}"
+    # the sum keeps the database from walking this range instead of the few rows that the other condition leaves; of the
+    # tokens, it leaves out the hits of other models before their entries are looked up
+    which = f"+ 0 BETWEEN {declared.range[0]} AND {declared.range[1]}"
     return (
         f"SELECT e.id - {first} AS id FROM {TOKENS} JOIN {entries} e ON e.id = {TOKENS}.rowid "  # noqa: S608
-        f"WHERE {MATCH[connection.vendor]} AND e.is_settled = 1 AND {which} "
-        f"UNION ALL SELECT e.id - {first} FROM {entries} e WHERE e.is_settled = 0 AND {which}",
+        f"WHERE {MATCH[connection.vendor]} AND {TOKENS}.rowid {which} AND e.is_settled = 1 AND {contains} "
+        f"UNION ALL SELECT e.id - {first} FROM {entries} e WHERE e.is_settled = 0 AND e.id {which} AND {contains}",
         [EXPRESSION[connection.vendor](chosen), *wanted, *wanted],
     )
 
@@ -156,6 +159,10 @@ class Sample:
         for word in wanted:
             hits = [text for text in hits if word in text]
         return len(hits) / max(1, len(self.texts))
+
+    def floor(self, wanted) -> float:
+        """The same, where a word that no text of the sample contains counts as half a hit."""
+        return max(self.share(wanted), 0.5 / max(1, len(self.texts)))
 
     @classmethod
     def of(cls, declared: Declaration) -> "Sample":

@@ -1,9 +1,10 @@
 """From what people write to what the index holds, and from what they look for to the tokens it must have.
 
 Texts are folded (width, case, blanks) and lose their punctuation, on both sides alike. A token is an overlapping piece:
-two characters (UTF-16 units, in hexadecimal) of any script, four of Latin letters and digits behind an underscore, and
-what is left at the end of a run. So a stock server indexes all of them: none is shorter than its minimum of three, none
-is a stop word, and the collation has nothing to say.
+two characters (UTF-16 units, in hexadecimal) of any script, five of Latin letters and digits behind an underscore (each
+four digits stand in thousands of a million codes and numbers), and what is left at the end of a run. So a stock server
+indexes all of them: none is shorter than its minimum of three, none is a stop word, and the collation has nothing to
+say.
 """
 
 import re
@@ -11,7 +12,8 @@ from unicodedata import category, is_normalized
 
 from crm.text import fold
 
-WIDTH = 4  # of a piece of Latin letters and digits, and of one UTF-16 unit in hexadecimal
+WIDTH = 5  # of a piece of Latin letters and digits
+UNIT = 4  # hexadecimal digits of one UTF-16 unit
 LONGEST = 200  # more than any name, and what follows makes no difference to a person
 _RUN = re.compile(r"[0-9a-z]+|[^0-9a-z\n]+")
 _CHINA = re.compile(r"^\s*(?:[+＋]|00)\s*86(?=[\d\s\-–()（）]*$)")
@@ -49,7 +51,7 @@ def tokens(text) -> set[str]:
             found.add(f"_{run[-1]}_")
         else:
             units = run.encode("utf-16-be", "surrogatepass").hex()
-            found.update([units[at : at + 2 * WIDTH] for at in range(0, len(units), WIDTH)])
+            found.update([units[at : at + 2 * UNIT] for at in range(0, len(units), UNIT)])
     return found
 
 

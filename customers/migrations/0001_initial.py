@@ -1209,6 +1209,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='customer',
+            index=models.Index(fields=['business_types', 'is_valid'], name='customer_business_types'),
+        ),
+        migrations.AddIndex(
+            model_name='customer',
             index=models.Index(fields=['stage', 'stage_since'], name='customer_stage_since'),
         ),
         migrations.AddIndex(

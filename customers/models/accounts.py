@@ -291,6 +291,7 @@ class Customer(FSMModelMixin, OwnedRecord):
             models.Index(fields=["industry", "stage", "is_valid"], name="customer_industry_stage"),
             models.Index(fields=["is_closed", "is_valid"], name="customer_closed"),
             models.Index(fields=["created_at", "is_valid"], name="customer_created"),
+            models.Index(fields=["business_types", "is_valid"], name="customer_business_types"),
             models.Index(fields=["stage", "stage_since"], name="customer_stage_since"),
             models.Index(fields=["owner", "owned_since"], name="customer_owned_since"),
         ]

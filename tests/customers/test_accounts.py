@@ -4,7 +4,8 @@ from html import unescape
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from crm import audit_display, records, transitions
 from crm.models import BusinessLog, NumberSeries
@@ -144,6 +145,23 @@ def test_business_types_are_several_and_found_one_by_one(seller, browse):
     make(Customer, name="批发公司", owner=seller, business_types=["wholesaler"])
     page = said(browse(seller).get(f"{LIST}?business_types=retailer"))
     assert "电商公司" in page and "批发公司" not in page
+
+
+def test_a_business_type_is_found_by_an_index_whatever_stands_beside_it(seller, browse):
+    """No pattern over the column, which would read every customer for a type that none of them has."""
+    make(Customer, name="电商公司", owner=seller, business_types=["ecommerce", "retailer"])
+    former = make(Customer, name="旧公司", owner=seller)
+    Customer.objects.filter(pk=former.pk).update(business_types=",retailer,spaceship,")
+    client = browse(seller)
+    names = {}
+    for value in ("ecommerce", "retailer", "trader", "-", "spaceship", ""):
+        with CaptureQueriesContext(connection) as captured:
+            page = client.get(f"{LIST}?business_types={value}")
+        names[value] = {customer.name for customer in page.context["cl"].result_list}
+        assert not [query["sql"] for query in captured if f"%,{value}," in query["sql"]]
+    both = {"电商公司", "旧公司"}
+    nobody = {"trader": set(), "-": set(), "spaceship": set()}
+    assert names == {"ecommerce": {"电商公司"}, "retailer": both, "": both} | nobody
 
 
 @pytest.mark.parametrize(

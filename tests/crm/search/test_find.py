@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -9,6 +10,7 @@ from crm import search
 from crm.models import User
 from crm.policies import policy_for
 from crm.search import find
+from crm.search.tokens import required
 from customers.models import Contact, Customer, RealCustomer
 from tests.factories import make
 
@@ -68,6 +70,7 @@ CASES = {
 WAYS = {
     "reading a small table": {},
     "index": {"SMALL": 0, "COMMON": 2},
+    "all pieces": {"SMALL": 0, "COMMON": 2, "SIMILAR": 1e9, "PIECES": 99},
     "subquery": {"SMALL": 0, "COMMON": 2, "FEW": 0},
     "reading for a common word": {"SMALL": 0, "COMMON": -1},
 }
@@ -106,6 +109,41 @@ def test_a_term_finds_the_same_customers_whichever_way(customers, way, settled):
     for term, marks in CASES.items():
         found = search.search(every, term)
         assert set(found) == {customers[mark] for mark in marks}, term
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_piece_of_a_name_a_code_or_a_number_finds_what_like_finds(way):
+    """Every piece of two to seven characters of some of the customers, pieces of which most of the others share."""
+    brands, trades = ("恒万", "万服", "恒远", "万恒服"), ("服装", "电子", "科技")
+    for number in range(24):
+        values = {"name": f"深圳{brands[number % 4]}{trades[number % 3]}有限公司", "short_name": ""}
+        make(Customer, code=f"KH{number * 50:08d}", phone=f"1380{number * 7919:07d}", **values)
+    every = Customer.objects.order_by("pk")
+    texts = [text for customer in every[5:24:9] for text in (customer.name, customer.code, customer.phone)]
+    terms = {text[at : at + long] for text in texts for at, long in ((0, 2), (2, 4), (3, 7), (4, 4), (5, 6), (6, 5))}
+    for _ in ("read from the text", "settled"):
+        for term in terms:
+            like = Q(name__contains=term) | Q(code__contains=term) | Q(phone__contains=term)
+            assert list(search.search(every, term)) == list(every.filter(like)), term
+        while search.settle():
+            pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_word_is_looked_for_by_its_rarest_pieces(monkeypatch):
+    """The places of a common piece are many, and cost more than reading the texts that the rare ones leave."""
+    for name, value in WAYS["index"].items():
+        monkeypatch.setattr(find, name, value)
+    for number in range(20):
+        make(Customer, name=f"{number}号服装", short_name="", code=f"KH{number + 5010:06d}")
+    rare = make(Customer, name="恒万服装", short_name="", code="KH005003")
+    while search.settle():
+        pass
+    for term, asked, left in (("恒万服装", "恒万", "服装"), ("h005003", "05003", "h0050")):
+        with CaptureQueriesContext(connection) as captured:
+            assert list(search.search(Customer.objects.all(), term)) == [rare]
+        (statement,) = [query["sql"] for query in captured if "crm_searchtokens" in query["sql"]]
+        assert required(asked)[asked][0] in statement and required(left)[left][0] not in statement, term
 
 
 @pytest.mark.django_db(transaction=True)
