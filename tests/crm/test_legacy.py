@@ -158,6 +158,21 @@ def test_what_cannot_be_read_stays_in_the_old_values(move):
     assert record.target.deal_status == DealStatus.LOST
 
 
+def test_words_of_the_old_dictionary_are_known_to_the_rows_that_use_them_even_deleted_ones(move):
+    script = """
+    CREATE TABLE t_datadic (id int, data_dic_name text, data_dic_value text, is_valid int);
+    INSERT INTO t_datadic VALUES (1,'客户等级','区域代理',1),(2,'客户等级','试用客户',0);
+    CREATE TABLE t_customer (id int, khno text, name text, level text);
+    INSERT INTO t_customer VALUES (1,'K1','甲公司','区域代理'),(2,'K2','乙公司','试用客户');
+    """
+    tried, loaded = move(script, write=False), move(script)
+    assert counts(tried) == counts(loaded) == {"t_datadic": {"created": 2}, "t_customer": {"created": 2}}
+    assert tried["made"] == loaded["made"] == {}
+    levels = Customer.objects.values_list("level__label", "level__is_valid").order_by("code")
+    assert list(levels) == [("区域代理", True), ("试用客户", False)]
+    assert set(counts(move(script))["t_customer"]) == {"unchanged"}
+
+
 def test_a_sale_chance_becomes_a_lead_and_a_plan_without_one_is_listed(move):
     found = move(DUMP)
     lead = Lead.objects.get()
