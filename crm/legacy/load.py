@@ -377,10 +377,13 @@ class Loader:
 
     def _merge(self, pairs, known):
         """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
+        compares = self.table.fills_known and not self.table.blends
         if self.context.write and pairs:
-            if self.table.fills_known and not self.table.blends:
+            if compares:
                 self._apply(pairs, only_blanks=True)
             self.table.arrived(pairs, self.context)
+        elif compares:
+            self._compare(pairs)
         self._remember([item for item, _ in pairs], [target for _, target in pairs], Outcome.MERGED, known)
         return [(item.number, item.key, str(Outcome.MERGED), _told(item)) for item, _ in pairs]
 
@@ -437,10 +440,19 @@ class Loader:
                 self.resource.derive(row)
         bulk.update(self.model, [row for row, _ in changed], [difference for _, difference in changed])
 
+    def _compare(self, pairs):
+        """Note in a dry run what the items say otherwise than the records that are here already."""
+        rows = bulk.stored_rows(self.model, {target for _, target in pairs if target > 0})
+        for item, target in pairs:
+            if target in rows:
+                self._fill(item, rows[target], only_blanks=True)
+
     def _label(self, field, value):
         """What people call ``value`` of ``field``."""
         if not field.many_to_one:
             return dict(field.flatchoices or ()).get(value, value)
+        if isinstance(value, int) and value < 0:
+            return f"新建的{field.verbose_name}"  # which only a dry run meets
         key = "label", field.related_model, value
         if key not in self.context.found:
             self.context.found[key] = field.related_model._base_manager.filter(pk=value).first() or value

@@ -151,6 +151,18 @@ def test_a_number_that_another_row_has_is_the_same_customer_and_what_differs_is_
     assert any("北京大牛分公司" in note for note in record.notes)
 
 
+def test_a_dry_run_notes_what_differs_from_a_record_that_is_here(move):
+    make(Customer, code="K1", name="甲公司", phone="010-1", address="")
+    script = """
+    CREATE TABLE t_customer (id int, khno text, name text, phone text, address text);
+    INSERT INTO t_customer VALUES (1,'K1','甲集团','010-2','北京');
+    """
+    (tried,) = move(script, write=False)["tables"]
+    assert Customer.objects.get().name == "甲公司" and not Customer.objects.get().address
+    (loaded,) = move(script)["tables"]
+    assert tried["reasons"] == loaded["reasons"] and "已有“甲公司”，旧系统是“甲集团”" in loaded["reasons"][0]["reason"]
+
+
 def test_what_cannot_be_read_stays_in_the_old_values(move):
     move(DUMP)
     record = LegacyRecord.objects.get(table="t_customer", key="8")
