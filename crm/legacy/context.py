@@ -84,10 +84,14 @@ class Context:
     @cached_property
     def _items(self) -> dict[tuple[str, str], int]:
         found: dict = {}
-        for item in DictionaryItem.objects.valid():
+        for item in DictionaryItem.objects.order_by("-is_valid", "pk"):  # one that is deleted keeps its word
             for word in item.names():
                 found.setdefault((item.type, word), item.pk)
         return found
+
+    def named_item(self, item_id, kind, label):
+        """``label`` now means that dictionary item, unless it meant one before."""
+        self._items.setdefault((kind, text.fold(label)), item_id)
 
     def known_item(self, kind, raw) -> int | None:
         return self._items.get((kind, text.fold(raw)))

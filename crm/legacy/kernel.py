@@ -77,3 +77,10 @@ class Dictionary(Table):
         item.target = context.known_item(kind, label)
         if item.target is not None:
             del item.values["code"]
+
+    def arrived(self, pairs, context):
+        for item, pk in pairs:
+            if {"type", "label"} <= item.values.keys():
+                context.named_item(pk, item.values["type"], item.values["label"])
+
+    foreseen = arrived

@@ -9,7 +9,7 @@ from crm import actor, audit, bulk, text
 from crm.excel import resource as resources
 from crm.legacy import convert, fieldmap
 from crm.legacy.context import Context
-from crm.legacy.tables import SPELLINGS, Item, Table, fits, table_named, table_of_model, tables_of
+from crm.legacy.tables import Item, Table, fits, names_of, table_named, table_of_model, tables_of
 from crm.models import LegacyRecord, Stamped, User
 
 CHUNK = 500
@@ -31,8 +31,6 @@ class Loader:
         self.columns = fieldmap.columns(table.system, table.name)
         self.resource = _resource(self.model)
         self.named = _names_of(table)
-        spellings = SPELLINGS.get(table.system, {}) | table.synonyms
-        self.synonyms = {fieldmap.plain(old): fieldmap.plain(new) for old, new in spellings.items()}
         self.links = {fieldmap.plain(column): name for column, name in table.links.items()}
         self._spelt: dict[tuple, list[str]] = {}
 
@@ -62,14 +60,8 @@ class Loader:
     def _names(self, columns) -> list[str]:
         """The plain names of ``columns`` in the field map; rows of one table have the same ones."""
         if columns not in self._spelt:
-            names = [fieldmap.plain(column) for column in columns]
-            self._spelt[columns] = [self._known_as(name, names) for name in names]
+            self._spelt[columns] = names_of(self.table, columns)
         return self._spelt[columns]
-
-    def _known_as(self, name, raw):
-        """The name in the field map of what a dump in the wild calls ``name``, unless the row has that one as well."""
-        known = self.synonyms.get(name, name)
-        return name if name in self.columns or known in raw else known
 
     def key_of(self, number, row) -> str:
         """The old key of a staged row, or where it stands in a table that has none."""
@@ -385,10 +377,13 @@ class Loader:
 
     def _merge(self, pairs, known):
         """The record is there already: what it leaves blank is filled, what it says otherwise is noted."""
+        compares = self.table.fills_known and not self.table.blends
         if self.context.write and pairs:
-            if self.table.fills_known and not self.table.blends:
+            if compares:
                 self._apply(pairs, only_blanks=True)
             self.table.arrived(pairs, self.context)
+        elif compares:
+            self._compare(pairs)
         self._remember([item for item, _ in pairs], [target for _, target in pairs], Outcome.MERGED, known)
         return [(item.number, item.key, str(Outcome.MERGED), _told(item)) for item, _ in pairs]
 
@@ -445,10 +440,19 @@ class Loader:
                 self.resource.derive(row)
         bulk.update(self.model, [row for row, _ in changed], [difference for _, difference in changed])
 
+    def _compare(self, pairs):
+        """Note in a dry run what the items say otherwise than the records that are here already."""
+        rows = bulk.stored_rows(self.model, {target for _, target in pairs if target > 0})
+        for item, target in pairs:
+            if target in rows:
+                self._fill(item, rows[target], only_blanks=True)
+
     def _label(self, field, value):
         """What people call ``value`` of ``field``."""
         if not field.many_to_one:
             return dict(field.flatchoices or ()).get(value, value)
+        if isinstance(value, int) and value < 0:
+            return f"新建的{field.verbose_name}"  # which only a dry run meets
         key = "label", field.related_model, value
         if key not in self.context.found:
             self.context.found[key] = field.related_model._base_manager.filter(pk=value).first() or value
@@ -538,10 +542,13 @@ def _defaults(model):
 
 def namesakes(system, staging) -> list[tuple[Table, str]]:
     """``[(table, its name in the source)]`` of the tables of ``system`` that the source has by name."""
-    names = {name.lower(): name for name in staging.tables()}
+    names = {fieldmap.plain(name): name for name in staging.tables()}
+    names |= {name.lower(): name for name in staging.tables()}
     found = []
     for table in tables_of(system):
-        name = next((names[each.lower()] for each in (table.name, *table.aliases) if each.lower() in names), None)
+        spelt = [each.lower() for each in (table.name, *table.aliases)]
+        spelt += [fieldmap.plain(each) for each in spelt]  # t_customer_link_man
+        name = next((names[each] for each in spelt if each in names), None)
         if name is not None:
             found.append((table, name))
     return found
@@ -632,8 +639,9 @@ def _old_sums(context, table, name, column, field):
     while rows := context.staging.chunk(name, after, 5000):
         after = rows[-1][0]
         outcomes = context.staging.outcomes(name, rows[0][0], after)
+        spelt = dict(zip(names_of(table, rows[0][1]), rows[0][1], strict=True))
         for number, row in rows:
-            raw = next((v for k, v in row.items() if fieldmap.plain(k) == fieldmap.plain(column)), None)
+            raw = row.get(spelt.get(fieldmap.plain(column)))
             if convert.is_blank(raw):
                 continue
             try:

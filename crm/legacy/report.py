@@ -31,9 +31,17 @@ def of(context) -> dict:
                 ],
             }
         )
+    strange = {name: table for table, name in namesakes(context.system, context.staging) if table.name not in here}
     unknown = [
-        {"table": name, "rows": context.staging.count(name)} for name in context.staging.tables() if name not in known
+        {
+            "table": name,
+            "rows": context.staging.count(name),
+            "why": _why_strange(strange[name], context.staging.columns(name)) if name in strange else "",
+        }
+        for name in context.staging.tables()
+        if name not in known
     ]
+    here |= {table.name for table in strange.values()}
     return {
         "tables": tables,
         "sums": sums(context),
@@ -60,7 +68,7 @@ def lines(report) -> list[str]:
     if report["made"]:
         found.append("另外新建：" + "，".join(f"{name} {count}" for name, count in report["made"].items()))
     for each in report["unknown"]:
-        found.append(f"{each['table']}：{each['rows']} 行，不在字段对照表里，未迁入")
+        found.append(f"{each['table']}：{each['rows']} 行，{each['why'] or '不在字段对照表里'}，未迁入")
     if report["absent"]:
         found.append(f"来源里没有的表：{'、'.join(report['absent'])}（旧库里有的话，请一起导出）")
     return found + report["notes"]
@@ -91,15 +99,20 @@ def _why_none(staging, asked) -> str:
     strange = [pair for pair in pairs if not fits(pair)]
     if strange:
         table, columns = max(strange, key=lambda pair: len(known_columns(*pair)))
-        known = known_columns(table, columns)
-        told.append(
-            f"{table.name} 与{labels[table.system]}的表同名，但 {len(columns)} 列里只认得 {len(known)} 列，"
-            f"不认得 {_listed([column for column in columns if column not in known], 4)}。"
-        )
+        told.append(f"{table.name} {_why_strange(table, columns)}。")
     most = 8 if len(asked) == 1 else 2
     wanted = "；".join(f"{labels[system].partition('（')[0]}：{_listed(_widest(system), most)}" for system in asked)
     told.append(f"应当有的表：{wanted}。其他系统的数据请整理成 Excel，用各页面的“导入”。")
     return "".join(told)
+
+
+def _why_strange(table, columns) -> str:
+    """What speaks against a table of the source that has the name of ``table``."""
+    known = known_columns(table, columns)
+    return (
+        f"与{systems()[table.system]}的表同名，但 {len(columns)} 列里只认得 {len(known)} 列，"
+        f"不认得 {_listed([column for column in columns if column not in known], 4)}"
+    )
 
 
 def _widest(system) -> list[str]:

@@ -136,14 +136,34 @@ SPELLINGS = {  # other names of columns in all tables of a system
         "crate_date": "create_date",
         "ceate_date": "create_date",
         "update_time": "update_date",
+        "created_at": "create_date",
+        "updated_at": "update_date",
+        "gmt_create": "create_date",
+        "gmt_modified": "update_date",
     },
 }
 
 
+def synonyms_of(table) -> dict[str, str]:
+    """``{plain name: plain name in the field map}`` of other names that columns of ``table`` have in the wild."""
+    spellings = SPELLINGS.get(table.system, {}) | table.synonyms
+    return {fieldmap.plain(old): fieldmap.plain(new) for old, new in spellings.items()}
+
+
+def names_of(table, columns) -> list[str]:
+    """The plain names in the field map of ``columns``, however they are spelt."""
+    ours, synonyms = fieldmap.columns(table.system, table.name), synonyms_of(table)
+    names, found = [fieldmap.plain(column) for column in columns], []
+    for name in names:
+        known = synonyms.get(name, name)
+        # a synonym stays what it is where the row has the column that it would mean, or another synonym of it
+        found.append(name if name in ours or known in names or known in found else known)
+    return found
+
+
 def known_columns(table, columns) -> list[str]:
     """Those of ``columns``, however they are spelt, of which the field map or a synonym knows what they are."""
-    synonyms = SPELLINGS.get(table.system, {}) | table.synonyms
-    known = {*fieldmap.columns(table.system, table.name), *map(fieldmap.plain, synonyms)}
+    known = {*fieldmap.columns(table.system, table.name), *synonyms_of(table)}
     return [column for column in columns if fieldmap.plain(column) in known | SECRETS]
 
 

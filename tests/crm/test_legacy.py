@@ -151,11 +151,38 @@ def test_a_number_that_another_row_has_is_the_same_customer_and_what_differs_is_
     assert any("北京大牛分公司" in note for note in record.notes)
 
 
+def test_a_dry_run_notes_what_differs_from_a_record_that_is_here(move):
+    make(Customer, code="K1", name="甲公司", phone="010-1", address="")
+    script = """
+    CREATE TABLE t_customer (id int, khno text, name text, phone text, address text);
+    INSERT INTO t_customer VALUES (1,'K1','甲集团','010-2','北京');
+    """
+    (tried,) = move(script, write=False)["tables"]
+    assert Customer.objects.get().name == "甲公司" and not Customer.objects.get().address
+    (loaded,) = move(script)["tables"]
+    assert tried["reasons"] == loaded["reasons"] and "已有“甲公司”，旧系统是“甲集团”" in loaded["reasons"][0]["reason"]
+
+
 def test_what_cannot_be_read_stays_in_the_old_values(move):
     move(DUMP)
     record = LegacyRecord.objects.get(table="t_customer", key="8")
     assert record.row["zczj"] == "很多" and any("不是数字" in note for note in record.notes)
     assert record.target.deal_status == DealStatus.LOST
+
+
+def test_words_of_the_old_dictionary_are_known_to_the_rows_that_use_them_even_deleted_ones(move):
+    script = """
+    CREATE TABLE t_datadic (id int, data_dic_name text, data_dic_value text, is_valid int);
+    INSERT INTO t_datadic VALUES (1,'客户等级','区域代理',1),(2,'客户等级','试用客户',0);
+    CREATE TABLE t_customer (id int, khno text, name text, level text);
+    INSERT INTO t_customer VALUES (1,'K1','甲公司','区域代理'),(2,'K2','乙公司','试用客户');
+    """
+    tried, loaded = move(script, write=False), move(script)
+    assert counts(tried) == counts(loaded) == {"t_datadic": {"created": 2}, "t_customer": {"created": 2}}
+    assert tried["made"] == loaded["made"] == {}
+    levels = Customer.objects.values_list("level__label", "level__is_valid").order_by("code")
+    assert list(levels) == [("区域代理", True), ("试用客户", False)]
+    assert set(counts(move(script))["t_customer"]) == {"unchanged"}
 
 
 def test_a_sale_chance_becomes_a_lead_and_a_plan_without_one_is_listed(move):

@@ -14,6 +14,7 @@ from customers.models import BankAccount, Contact, Customer
 from sales.models import Lead, Order, OrderItem, PaymentRecord
 from tests.crm import test_legacy
 from tests.factories import make
+from tests.moving import counts
 
 SHOWN = {
     Customer: ["code", "name", "owner__full_name", "level__code", "registered_capital", "deal_status", "last_deal_at"],
@@ -294,6 +295,40 @@ def test_a_namesake_with_other_columns_is_told_what_is_strange(db, tmp_path):
     load = tried(path, tmp_path, system="dms-customer")
     assert load.state == LegacyLoad.State.FAILED
     assert "不是DMS 客户管理的" in load.message and "只认得 0 列，不认得 cust_id、cust_name、cust_phone" in load.message
+
+
+ENGLISH = """
+CREATE TABLE t_customer (id int, customer_id text, name text, area text, cus_manager text, level text,
+  satisfaction text, reputation text, business_license text, legal_person text, registered_capital text,
+  turnover text, bank text, account_number text, local_tax_num text, national_tax_num text, gmt_create datetime);
+INSERT INTO t_customer VALUES (1,'K1','甲公司','北京','小张','大客户','☆☆☆','☆','L1','法人甲','1,000','5万','工行',
+  '622','D1','G1','2020-01-02 03:04:05');
+CREATE TABLE t_customer_link_man (id int, cus_id int, linkman_name text, position text, mobile text);
+INSERT INTO t_customer_link_man VALUES (1,1,'王五','经理','13900000009');
+CREATE TABLE t_customer_loss (id int, cus_no text, state int, loss_reason text, create_date datetime);
+INSERT INTO t_customer_loss VALUES (1,'K1',0,'价格','2021-02-03 00:00:00');
+CREATE TABLE t_customer_order (id int, colour text, shape text, weight text);
+INSERT INTO t_customer_order VALUES (1,'红','圆','重');
+"""
+
+
+def test_columns_with_english_names_are_the_same_columns_and_their_money_is_reconciled(move):
+    found = move("java-crm", ENGLISH)
+    customer = Customer.objects.get()
+    assert (customer.code, customer.satisfaction, customer.legal_representative) == ("K1", 3, "法人甲")
+    assert (customer.licence_no, customer.local_tax_no, customer.national_tax_no) == ("L1", "D1", "G1")
+    assert BankAccount.objects.get().account == "622"
+    assert Contact.objects.get().customer == customer
+    assert counts(found)["t_customer_loss"] == {"created": 1}
+    sums = {each["column"]: (each["then"], each["now"]) for each in found["sums"] if each["table"] == "t_customer"}
+    assert sums == {"zczj": ("1000.00", "1000.00"), "nyye": ("50000.00", "50000.00")}
+
+
+def test_a_table_that_only_shares_its_name_is_told_and_not_called_missing(move):
+    found = move("java-crm", ENGLISH, write=False)
+    (strange,) = found["unknown"]
+    assert strange["table"] == "t_customer_order" and "4 列里只认得 1 列，不认得 colour、shape" in strange["why"]
+    assert "t_customer_order" not in found["absent"] and "t_user" in found["absent"]
 
 
 def test_every_system_is_recognised_by_its_own_tables(db, tmp_path):
