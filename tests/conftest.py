@@ -7,14 +7,15 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
-from django.test import Client
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.test import Client, TransactionTestCase
 
 from crm import ownership
 from crm.models import Role, User
 from tests import cast
 from tests.factories import make
 from tests.moving import mover
+from tests.resetting import restore, stored_rows
 
 
 def pytest_configure(config):
@@ -24,6 +25,21 @@ def pytest_configure(config):
     settings.FILES_DIR = Path(folder.name) / "files"
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """A test that commits leaves the databases as ``migrate`` made them."""
+    with django_db_blocker.unblock():
+        made = {DEFAULT_DB_ALIAS: stored_rows(DEFAULT_DB_ALIAS)}  # the others start empty
+
+    def restore_all(case):
+        for using in case._databases_names(include_mirrors=False):
+            restore(using, made.get(using, {}))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", restore_all)
+        yield
 
 
 @pytest.fixture(autouse=True)
