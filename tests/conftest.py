@@ -115,14 +115,24 @@ def _built(django_db_setup, django_db_blocker):
         transaction.set_rollback(True)
 
 
+@pytest.fixture(scope="module")
+def _agreement(_built):
+    """``(model, kind, query, parameters)`` for what must find no row, put into SQL once a module."""
+    return [
+        (model.__name__, kind, *rows.query.sql_with_params())
+        for model in ownership.owned_models()
+        for kind, rows in ownership.disagreements(model).items()
+    ]
+
+
 @pytest.fixture
-def world(_built, db):
+def world(_built, _agreement, db):
     """People, departments and records of tests/cast.py, built once a module. Owners and grants agree afterwards."""
     yield _built
-    for model in ownership.owned_models():
-        found = ownership.disagreements(model)
-        assert not found["missing"], f"负责人没有行权限：{found['missing']}"
-        assert not found["stray"], f"多余的行权限：{found['stray']}"
+    with connection.cursor() as cursor:
+        for model, kind, query, parameters in _agreement:
+            cursor.execute(query, parameters)
+            assert not (rows := cursor.fetchall()), f"负责人与行权限不符（{kind}）：{model} {rows}"
 
 
 @pytest.fixture
