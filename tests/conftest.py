@@ -1,5 +1,6 @@
 """Fixtures that every test may use: fast passwords, a logged-in browser per person, the world of tests/cast.py."""
 
+import gc
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def pytest_configure(config):
     settings.FILES_DIR = Path(folder.name) / "files"
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_finish(session):
+    """Modules, models and tests stay to the end: looking for garbage among them took a twentieth of the time."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(scope="session")
