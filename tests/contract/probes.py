@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.forms import ModelChoiceField
 from django.test import Client
 from django.urls import reverse
@@ -430,12 +431,14 @@ class Visitor:
         if row is None:
             return
         foreign = [other for other in self.world.rows if self.name not in other.delete]
+        before = contents(foreign)
         with rolled_back():
-            before = states(foreign)
             self.post("delete", self.url("delete", row.obj.pk), {"post": "yes"})
-            for other, stored in states(foreign).items():
-                if any(stored.get(name) != value for name, value in before[other].items() if name not in SUMMED_UP):
-                    self.note("cascade", f"deleting {row} took {other} along")
+            after = states(touched(foreign, before))
+        before = states(after)  # as they are again
+        for other, stored in after.items():
+            if any(stored.get(name) != value for name, value in before[other].items() if name not in SUMMED_UP):
+                self.note("cascade", f"deleting {row} took {other} along")
 
     def write_escalation(self, forms):
         """Who looks after accounts does not make himself, or anybody, mightier than he is."""
@@ -548,6 +551,40 @@ def states(rows) -> dict[Row, dict]:
                 stored[key].setdefault(name, set()).add(tuple(rest))
         found |= {row: stored.get(row.obj.pk, {}) for row in members}
     return found
+
+
+def contents(rows) -> dict[type, list]:
+    """What the database holds of the models of ``rows``, as the driver gives it: ten times as fast as ``states``."""
+    found = {}
+    with connection.cursor() as cursor:
+        for model in {row.model for row in rows}:
+            found[model] = []
+            for query in selections(model):
+                cursor.execute(query)
+                found[model].append(cursor.fetchall())
+    return found
+
+
+def touched(rows, before) -> list[Row]:
+    """Those of ``rows`` whose model does not hold what it did when ``before`` was read."""
+    now = contents(rows)
+    return [row for row in rows if now[row.model] != before[row.model]]
+
+
+@cache
+def selections(model) -> list[str]:
+    """Queries for all that ``states`` reads of ``model``."""
+    names = defaultdict(list)
+    for column in model._meta.concrete_fields:
+        if column.attname in columns(model):
+            names[column.model._meta.db_table].append(column.column)
+    sides = [column.remote_field.through for column in model._meta.many_to_many]
+    if hasattr(model, "grants"):
+        sides.append(model.grants.rel.related_model)
+    for side in sides:
+        names[side._meta.db_table] = [column.column for column in side._meta.concrete_fields]
+    quote = connection.ops.quote_name
+    return [f"SELECT {', '.join(map(quote, found))} FROM {quote(table)}" for table, found in names.items()]
 
 
 def columns(model) -> list[str]:

@@ -10,7 +10,7 @@ from django.contrib import admin
 from crm.models import Notification
 from crm.policies import SharedPolicy, policy_for
 from tests.cast import CAST
-from tests.contract.probes import Visitor, context_of, form_values, rolled_back, state, states
+from tests.contract.probes import Visitor, contents, context_of, form_values, rolled_back, state, states, touched
 
 REGISTRY = admin.site._registry
 MODELS = sorted(REGISTRY, key=lambda model: model._meta.label)
@@ -42,9 +42,9 @@ def _no_contexts():
 
 @pytest.fixture(scope="module")
 def untouched(_built, django_db_blocker):
-    """``states`` of every record as it was built, read once: each test leaves the world as it found it."""
+    """``states`` and ``contents`` of the world as it was built, read once: each test leaves it as it found it."""
     with django_db_blocker.unblock():
-        return states(_built.rows)
+        return states(_built.rows), contents(_built.rows)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,8 @@ def forms(world, model, known_forms):
 
 
 def changed(rows, untouched) -> list:
-    return [row for row, stored in states(rows).items() if stored != untouched[row]]
+    before, held = untouched
+    return [row for row, stored in states(touched(rows, held)).items() if stored != before[row]]
 
 
 @pytest.mark.parametrize(("model", "name"), VISITS)

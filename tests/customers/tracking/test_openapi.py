@@ -8,7 +8,6 @@ import uuid
 from urllib.parse import quote, urlencode
 
 import pytest
-import schemathesis
 from django.test import Client
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -47,6 +46,8 @@ def sign(method, path, body, headers):
 @pytest.mark.django_db(databases=["default", "wechat"])
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_no_request_makes_an_interface_fail(mode, person, settings):
+    import schemathesis  # takes seconds, which everybody who only collects the tests would wait
+
     settings.API_KEY_LIMIT = settings.API_USER_LIMIT = 1_000_000
     customer = make(Customer, review_status=ReviewStatus.APPROVED)
     make(CancelKey, customer=customer, app_key="ck-test", app_token=Secret.seal(TOKEN))
