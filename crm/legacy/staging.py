@@ -52,6 +52,11 @@ class Staging:
         self.db.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
         self.db.execute("DELETE FROM _tables WHERE name = ?", (table,))
 
+    def empty(self, table):
+        """Forget the rows of ``table``, if there is one."""
+        if self.columns(table) is not None:
+            self.db.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608
+
     def widen(self, table, column, after=""):
         """One more column, behind ``after``, last ("") or first (None); nothing where it or the table is not known."""
         columns = self.columns(table)
