@@ -1,5 +1,6 @@
 """What the rows of a chunk refer to: people, dictionary items, records that other tables have become."""
 
+from collections import Counter
 from functools import cached_property
 
 from django.contrib.auth.hashers import make_password
@@ -7,7 +8,9 @@ from django.contrib.contenttypes.models import ContentType
 
 from crm import text
 from crm.fields import KeyField
+from crm.legacy import fieldmap
 from crm.legacy.attached import OldFiles
+from crm.legacy.tables import names_of
 from crm.models import DictionaryItem, LegacyRecord, User
 
 PLANNED = -1  # the id of a record that a dry run would have made
@@ -25,6 +28,7 @@ class Context:
         self.made: dict[str, int] = {}
         self.found: dict = {}
         self.foreseen: dict[str, dict] = {}
+        self.sources: dict[str, str] = {}  # names of the tables in the source
         self._planned = PLANNED
 
     @cached_property
@@ -127,6 +131,18 @@ class Context:
             self.made[label] = self.made.get(label, 0) + 1
         return self.found[key]
 
+    # --- Old rows ----------------------------------------------------------------------------------------------------
+
+    def old_rows(self, table, column, words):
+        """``(number, {column of the field map: text})`` of the rows of ``table`` whose ``column`` is one of
+        ``words``."""
+        source = self.sources.get(table.name)
+        spelt = self.staging.columns(source) or () if source else ()
+        theirs = dict(zip(names_of(table, spelt), spelt, strict=True)).get(fieldmap.plain(column))
+        if theirs is not None:
+            for number, row in self.staging.rows_with(source, theirs, words):
+                yield number, dict(zip(names_of(table, row), row.values(), strict=True))
+
     # --- Records of other tables -------------------------------------------------------------------------------------
 
     def targets(self, table, keys) -> dict[str, int]:
@@ -140,23 +156,31 @@ class Context:
             found |= self.staging.seen(f"{table.name}.key", keys - set(found))
         return found
 
-    def named(self, table, name, words) -> dict[str, int]:
+    def named(self, table, name, words, *, alone=False) -> dict[str, int]:
         """``{word: id}`` of the valid records of ``table`` whose field ``name`` says ``word``, the oldest if several
-        do (a dry run: would say)."""
+        do (a dry run: would say), none of them if only those are asked for that are ``alone``."""
         field = _key_field(table.model, name)
         keys = {word: field.normalize(word)[: field.max_length] for word in words if word}
         rows = table.model._base_manager.filter(**{f"{field.name}__in": set(keys.values()) - {""}}, is_valid=True)
-        found = dict(rows.order_by("-pk").values_list(field.name, "pk"))
+        pairs = list(rows.order_by("-pk").values_list(field.name, "pk"))
+        found, several = dict(pairs), {key for key, count in Counter(key for key, _ in pairs).items() if count > 1}
         if not self.write:
-            found |= self.staging.seen(f"{table.name}.{name}", set(keys.values()) - set(found))
+            kind = f"{table.name}.{name}"
+            planned = self.staging.seen(kind, set(keys.values()))
+            several |= planned.keys() & found.keys() | self.staging.seen(f"{kind} again", planned).keys()
+            found = planned | found
+        if alone:
+            found = {key: pk for key, pk in found.items() if key not in several}
         return {word: found[key] for word, key in keys.items() if key in found}
 
     def remember(self, table, name, pairs):
         """A dry run will know the records that it would have made, ``[(value of the field name, id)]``."""
-        field, found = _key_field(table.model, name), {}
+        field, kind, found, again = _key_field(table.model, name), f"{table.name}.{name}", {}, {}
         for value, pk in pairs:
-            found.setdefault(field.normalize(value)[: field.max_length], pk)
-        self.staging.saw(f"{table.name}.{name}", found)
+            key = field.normalize(value)[: field.max_length]
+            (again if key in found else found).setdefault(key, pk)
+        self.staging.saw(f"{kind} again", again | self.staging.seen(kind, found))
+        self.staging.saw(kind, found)
 
     def recognised(self, model, key, words) -> dict[str, int]:
         """``{word: id}`` of the records of ``model`` by the stored key ``key``, planned ones included."""

@@ -16,6 +16,7 @@ _MOMENT = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?:\.\d+)?)?"
 )
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 STARS = "☆★✩✭✮⭐"
 UNITS = {"万": 10_000, "亿": 100_000_000, "千": 1000, "百万": 1_000_000, "千万": 10_000_000}
 
@@ -30,6 +31,11 @@ class Cut(str):
 
 def is_blank(raw) -> bool:
     return raw is None or raw.strip().lower() in BLANK
+
+
+def is_key(raw) -> bool:
+    """Whether ``raw`` is a key of the old system (a number, a UUID) rather than what somebody is called."""
+    return raw.isdigit() or bool(_UUID.fullmatch(raw))
 
 
 def value_of(field, raw, codes):

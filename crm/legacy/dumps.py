@@ -17,6 +17,7 @@ from sqlglot.tokens import TokenType
 
 BLOCK = 1 << 20
 ROWS = 200
+ENOUGH = 10_000  # texts that say in which encoding a file is
 LONGEST = 64 << 20  # a statement or row beyond this is no dump of a CRM
 LONGEST_DELIMITER = 200
 
@@ -37,6 +38,13 @@ class Definition:
 @dataclass
 class Dropped:
     """``DROP TABLE``: what stood in the table before is gone."""
+
+    table: str
+
+
+@dataclass
+class Emptied:
+    """``TRUNCATE`` or ``DELETE`` of all rows: what stood in the table before is gone, its columns stay."""
 
     table: str
 
@@ -82,14 +90,17 @@ _ADD = re.compile(r"\s*ADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?", re.I)
 _PLACE = re.compile(r"\b(?:(FIRST)|AFTER\s+(\S+))\s*$", re.I)
 _DROP = re.compile(r"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?", re.I)
 _INTO = re.compile(r"\s*(?:INSERT|REPLACE)\s+(?:(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE)\s+)*(?:INTO\s+)?", re.I)
+_EMPTY = re.compile(r"\s*(?:TRUNCATE\s+(?:TABLE\s+)?|DELETE\s+(?:(?:LOW_PRIORITY|QUICK|IGNORE)\s+)*FROM\s+)", re.I)
+_SET = re.compile(r"SET\s+", re.I)
+_EQUALS = re.compile(r"\s*=")
 _PARTITION = re.compile(r"\s*PARTITION\s*\([^)]*\)", re.I)
 _DELIMITER = re.compile(r"\s*DELIMITER[ \t]+(\S+)[^\n]*(?:\n|$)", re.I)
 _DELIMITER_BACK = re.compile(r"(?:^|\n)[ \t]*DELIMITER[ \t]+;[^\n]*(?:\n|$)", re.I)
-_NAME = re.compile(r'\s*(?:`((?:[^`]|``)+)`|"((?:[^"]|"")+)"|([^\s`"\'(),;.]+))\s*')
+_NAME = re.compile(r'\s*(?:`((?:[^`]|``)+)`|"((?:[^"]|"")+)"|([^\s`"\'(),;.=]+))\s*')
 _NO_COLUMN = re.compile(r"\s*(?:PRIMARY|UNIQUE|KEY|INDEX|FULLTEXT|SPATIAL|CONSTRAINT|FOREIGN|CHECK|PERIOD)\b", re.I)
 
 
-def read(path) -> Iterator[Definition | Dropped | Added | Rows | Skipped]:
+def read(path) -> Iterator[Definition | Dropped | Emptied | Added | Rows | Skipped]:
     """What the dump at ``path`` defines and holds, in its order. Raises DumpError."""
     for head, rows in _statements(_text(Path(path))):
         if rows is not None:
@@ -101,6 +112,10 @@ def read(path) -> Iterator[Definition | Dropped | Added | Rows | Skipped]:
             yield from _dropped(head, dropping.end())
         elif altering := _ALTER.match(head):
             yield from _added(head, altering.end())
+        elif emptied := _emptied(head):
+            yield emptied
+        elif assigned := _assigned(head):
+            yield assigned
         elif _CHANGES.match(head):
             yield Skipped(" ".join(head.split())[:200])
 
@@ -109,7 +124,8 @@ def read(path) -> Iterator[Definition | Dropped | Added | Rows | Skipped]:
 
 
 def encoding_of(path) -> str:
-    """UTF-16 if the file says so, UTF-8 if all of it is, else GB18030, of which GBK and GB2312 are parts."""
+    """UTF-16 if the file says so, UTF-8 if all of it is, else what most of its texts are: GB18030, of which GBK and
+    GB2312 are parts, or UTF-8 with pictures or broken texts among it."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with _open(path) as file:
@@ -125,10 +141,30 @@ def encoding_of(path) -> str:
                 decoder.decode(block)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return "gb18030"
+        return _encoding_of_most(path)
     except (OSError, EOFError) as error:
         raise DumpError(f"文件无法读取：{error}") from error
     return "utf-8-sig"
+
+
+def _encoding_of_most(path) -> str:
+    """What most of the texts between quotes are; a quote is no part of a character in either encoding."""
+    votes, rest = {"utf-8-sig": 0, "gb18030": 0}, b""
+    with _open(path) as file:
+        while (block := file.read(BLOCK)) and max(votes.values()) < ENOUGH:
+            *texts, rest = (rest + block).split(b"'")
+            for text in [*texts, rest] if len(block) < BLOCK else texts:
+                if not text.isascii() and (encoding := next((each for each in votes if _is_in(text, each)), None)):
+                    votes[encoding] += 1
+    return max(reversed(votes), key=votes.get)
+
+
+def _is_in(text, encoding) -> bool:
+    try:
+        text.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _open(path):
@@ -304,6 +340,34 @@ def _dropped(text, place) -> Iterator[Dropped]:
             return
         yield Dropped(name)
         place += 1
+
+
+def _emptied(text) -> Emptied | None:
+    """None of a DELETE of some rows only."""
+    emptying = _EMPTY.match(text)
+    if emptying is None:
+        return None
+    table, place = _name(text, emptying.end())
+    return Emptied(table) if table and not text[place:].strip() else None
+
+
+def _assigned(text) -> Rows | None:
+    """The row of ``INSERT … SET a = 1, b = 2``; None of any other statement."""
+    inserting = _INTO.match(text)
+    if inserting is None:
+        return None
+    table, place = _name(text, inserting.end())
+    if (setting := _SET.match(text, place)) is None:
+        return None
+    columns, values = [], []
+    for part in _parts(text, setting.end()):
+        name, place = _name(part, 0)
+        equals = _EQUALS.match(part, place)
+        if not name or equals is None:
+            return None
+        columns.append(name)
+        values.append(part[equals.end() :])
+    return Rows(table, columns, _values(f"({','.join(values)})"))
 
 
 def _rows(head, rows) -> Rows:

@@ -140,7 +140,7 @@ class Loader:
         """The id that a foreign key of ours gets from ``raw``."""
         field, raw = column.field, text.clean_text(raw)
         if convert.is_dictionary(field):
-            if raw.isdigit() and raw not in column.codes:
+            if convert.is_key(raw) and raw not in column.codes:
                 return self.context.known_item(field.type, raw)
             return self.context.item(field.type, column.codes.get(raw, raw))
         if (found := linked.get(name, {}).get(raw)) is not None:
@@ -148,7 +148,7 @@ class Loader:
         if name in self.links:
             return None
         if field.related_model is User:
-            return None if raw.isdigit() else self.context.person(raw)
+            return None if convert.is_key(raw) else self.context.person(raw)
         return None
 
     # --- Writing -----------------------------------------------------------------------------------------------------
@@ -567,6 +567,7 @@ def run(context, job=None, *, beat=lambda done, message: None) -> None:
     job, ``beat`` hears how far it is.
     """
     tables = present(context)
+    context.sources = {table.name: name for table, name in tables}
     start = dict(job.checkpoint) if job is not None else {}
     done = start.get("done", 0)
     context.made |= start.get("made", {})

@@ -58,6 +58,8 @@ def _from_dumps(staging, files, beat):
                     staging.define(part.table, part.columns)
             elif isinstance(part, dumps.Dropped):
                 staging.drop(part.table)
+            elif isinstance(part, dumps.Emptied):
+                staging.empty(part.table)
             elif isinstance(part, dumps.Added):
                 staging.widen(part.table, part.column, part.after)
             elif isinstance(part, dumps.Rows):

@@ -52,6 +52,11 @@ class Staging:
         self.db.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
         self.db.execute("DELETE FROM _tables WHERE name = ?", (table,))
 
+    def empty(self, table):
+        """Forget the rows of ``table``, if there is one."""
+        if self.columns(table) is not None:
+            self.db.execute(f"DELETE FROM {quoted(table)}")  # noqa: S608
+
     def widen(self, table, column, after=""):
         """One more column, behind ``after``, last ("") or first (None); nothing where it or the table is not known."""
         columns = self.columns(table)
@@ -129,16 +134,21 @@ class Staging:
         names = {plain(each): each for each in self.columns(name) or ()} if name else {}
         if plain(column) not in names:
             return
-        target = quoted(names[plain(column)])
-        self.db.execute(f"CREATE INDEX IF NOT EXISTS {quoted(f'_{name}_{column}')} ON {quoted(name)} ({target})")
+        for _, row in self.rows_with(name, names[plain(column)], words):
+            yield {plain(each): value for each, value in row.items()}
+
+    def rows_with(self, table, column, words) -> Iterator[tuple[int, dict]]:
+        """``(number, {column: text or None})`` of the rows of ``table`` whose ``column`` is one of ``words``."""
+        name, target = quoted(table), quoted(column)
+        self.db.execute(f"CREATE INDEX IF NOT EXISTS {quoted(f'_{table}_{column}')} ON {name} ({target})")
         words = sorted(words)
         for start in range(0, len(words), 500):
             part = words[start : start + 500]
             marks = ", ".join("?" * len(part))
-            cursor = self.db.execute(f"SELECT * FROM {quoted(name)} WHERE {target} IN ({marks})", part)  # noqa: S608
-            found = [plain(each[0]) for each in cursor.description]
+            cursor = self.db.execute(f"SELECT * FROM {name} WHERE {target} IN ({marks})", part)  # noqa: S608
+            names = [each[0] for each in cursor.description]
             for row in cursor:
-                yield dict(zip(found, row, strict=True))
+                yield row[0], dict(zip(names[1:], row[1:], strict=True))
 
     # --- What became of them -----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Customers and what belongs to them, from the old systems."""
 
 from crm import text
+from crm.legacy import convert
 from crm.legacy.tables import Table, table
 from customers.models import Contact, Customer, Interaction, Kind, ReviewStatus
 
@@ -53,6 +54,18 @@ class JavaCustomers(Table):
             if not item.parts[model].get("account"):
                 item.notes += [f"{name}：{value}" for name, value in item.parts.pop(model).items()]
 
+    def judge(self, items, context):
+        """A deleted customer gives up its number where a valid one, or one before it, has the same."""
+        deleted = [item for item in items if not item.values.get("is_valid", True) and item.values.get("code")]
+        others: dict = {}
+        for number, row in context.old_rows(self, "khno", {item.get("khno") for item in deleted}):
+            others.setdefault(row["khno"], []).append((number, row.get("isvalid")))
+        for item in deleted:
+            namesakes = others.get(item.get("khno"), ())
+            if any(number != item.number and (number < item.number or _is_valid(raw)) for number, raw in namesakes):
+                item.notes.append(f"khno：“{item.values['code']}”还有别的客户在用，这个已删除，编号后加旧主键区分")
+                item.values["code"] = f"{item.values['code'][: 31 - len(item.key[:12])]}-{item.key[:12]}"
+
 
 @table(
     "java-crm",
@@ -80,6 +93,10 @@ class JavaLinkmen(Table):
         for row in rows:
             if not row.get("is_valid", True):
                 row |= {"is_default": False, "default_of_id": None, "mobile_key": None}
+
+
+def _is_valid(raw) -> bool:
+    return convert.is_blank(raw) or raw.strip().lower() not in convert.FALSE
 
 
 @table("java-crm", "t_customer_contact", order=35)

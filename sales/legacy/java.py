@@ -125,7 +125,7 @@ class JavaOrders(Table):
             row["confirmed_at"] = row.get("created_at")
             if row["number"] in taken:
                 item.notes.append(f"order_no：“{row['number']}”已有订单，编号后加旧主键区分")
-                row["number"] = f"{row['number']}-{item.key}"
+                row["number"] = f"{row['number']}-{item.key}"[:50]
             taken.add(row["number"])
 
     def finish(self, context):

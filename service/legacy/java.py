@@ -4,6 +4,7 @@ from django.utils import timezone
 
 from crm import bulk, numbering, text
 from crm.excel.resource import resource_for
+from crm.legacy import convert
 from crm.legacy.load import Loader
 from crm.legacy.tables import Table, table, table_named
 from crm.models import LegacyRecord, User
@@ -115,7 +116,7 @@ class JavaWorkOrders(Table):
     def _type(self, item, context):
         raw = text.clean_text(item.get("serve_type"))
         word = self.types.get(raw, raw)
-        if word and not word.isdigit():
+        if word and not convert.is_key(word):
             return context.item(TYPE, word)
         if word:
             item.notes.append(f"serve_type：旧系统的数据字典里没有 {raw}，归入“其他”")
@@ -203,16 +204,24 @@ def _words_of(context, name) -> dict[str, str]:
     blends=True,
 )
 class JavaLosses(Table):
-    """Churn by customer number. Rows that repeat a number are one case: in order of time, the last one says how it
-    stands, and the reasons follow one another."""
+    """Churn by customer number, or by a name that only one customer has where there is no number. Rows that repeat a
+    customer are one case: in order of time, the last one says how it stands, and the reasons follow one another."""
 
     model = CustomerLoss
 
     def recognises(self, item):
         return item.values.get("is_valid", True)
 
+    def prepare(self, items, context):
+        names = {_unnumbered(item) for item in items} - {""}
+        customers = table_named("java-crm", "t_customer")
+        self.named = context.named(customers, "name", names, alone=True) if names else {}
+
     def adjust(self, item, context):
         values = item.values
+        if (customer := self.named.get(_unnumbered(item))) is not None:
+            values["customer"] = customer
+            item.notes.append(f"cus_no 为空，按名称“{_unnumbered(item)}”对应客户")
         if "customer" not in values:
             item.refused = f"没有编号为“{item.get('cus_no') or '（空）'}”的客户（{item.get('cus_name') or '名称为空'}）"
             return
@@ -250,6 +259,11 @@ class JavaLosses(Table):
                 bulk.update(
                     CustomerLoss, [row], [changes], remark="同一客户的流失记录按时间先后合并", keeps_stamps=True
                 )
+
+
+def _unnumbered(item) -> str:
+    """The name of the customer of a churn row that has no number."""
+    return text.clean_text(item.get("cus_name")) if convert.is_blank(item.get("cus_no")) else ""
 
 
 def _when(item):

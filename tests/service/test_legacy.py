@@ -196,3 +196,20 @@ def test_several_services_of_one_stranger_are_of_one_customer(move):
     found = move(CUSTOMERS + more, strangers=True)
     assert counts(found) == counts(foretold) and found["made"] == foretold["made"]
     assert WorkOrder.objects.filter(customer__name__startswith="阿").values("customer").distinct().count() == 1
+
+
+UNNUMBERED = """
+CREATE TABLE `t_customer_loss` (`id` int, `cusNo` varchar(40), `cusName` varchar(20), `state` int,
+ `create_date` datetime);
+INSERT INTO `t_customer_loss` VALUES (1,'','百 度',0,'2021-02-06 10:44:08'),(2,NULL,'腾讯',0,'2021-02-06 10:44:08'),
+ (3,NULL,'阿里',0,NULL),(4,'KH9','百度',0,NULL);
+"""
+
+
+def test_a_churn_row_without_a_number_is_of_the_only_customer_of_its_name(move):
+    text = CUSTOMERS.replace("'腾讯分公司'", "'腾讯'").replace("'kh1'", "'KH3'") + UNNUMBERED
+    foretold = counts(move(text, write=False))["t_customer_loss"]
+    assert counts(move(text))["t_customer_loss"] == foretold == {"created": 1, "refused": 3}
+    assert CustomerLoss.objects.get().customer.name == "百度"
+    assert "按名称“百 度”对应" in LegacyRecord.objects.get(table="t_customer_loss", key="1").notes[0]
+    assert counts(move(text))["t_customer_loss"] == {"unchanged": 1, "refused": 3}

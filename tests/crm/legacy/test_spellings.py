@@ -250,6 +250,41 @@ def test_rows_without_any_table_have_the_columns_of_the_document_if_there_are_as
         staged("INSERT INTO `t_other` VALUES (1,'销售');", tmp_path)
 
 
+def test_an_insert_that_sets_columns_is_a_row(tmp_path):
+    text = (
+        "CREATE TABLE t_role (id int, role_name text, is_valid int);"
+        "INSERT IGNORE INTO `crm`.`t_role` SET `id` = 1, role_name='甲,(''=\\'', is_valid = b'1';"
+        "REPLACE t_role SET role_name=_utf8'乙', id=2;"
+    )
+    rows, notes = staged(text, tmp_path)
+    assert rows == [
+        {"id": "1", "role_name": "甲,('='", "is_valid": "1"},
+        {"id": "2", "role_name": "乙", "is_valid": None},
+    ]
+    assert not notes
+
+
+def test_tables_that_are_emptied_before_they_are_filled_again_hold_the_last_rows(tmp_path):
+    text = (
+        "CREATE TABLE t_role (id int); INSERT INTO t_role VALUES (1); DELETE FROM `crm`.`t_role`;"
+        "INSERT INTO t_role VALUES (2); TRUNCATE TABLE t_role; TRUNCATE t_other; INSERT INTO t_role VALUES (3);"
+        "DELETE FROM t_role WHERE id = 3;"
+    )
+    rows, notes = staged(text, tmp_path)
+    assert rows == [{"id": "3"}] and notes == ["未执行的语句：DELETE FROM t_role WHERE id = 3"]
+
+
+@pytest.mark.parametrize(("encoding", "second"), [("utf-8", "乙"), ("gbk", "許功誠")])
+def test_a_picture_among_the_rows_does_not_change_how_texts_are_read(encoding, second, tmp_path):
+    path = tmp_path / "dump.sql"
+    path.write_bytes(
+        f"INSERT INTO t VALUES (1,'客户甲'),(2,'{second}');".encode(encoding)
+        + b"INSERT INTO pictures VALUES (1,_binary '\xff\xd8\xff\xe0\\0\x10JFIF');"
+    )
+    first, _ = (part.rows for part in dumps.read(path))
+    assert first == [["1", "客户甲"], ["2", second]]
+
+
 # --- What is none of the five ----------------------------------------------------------------------------------------
 
 FOREIGN = test_legacy.REAL.parent
