@@ -27,6 +27,13 @@ class DumpError(ValueError):
 
 
 @dataclass
+class Chosen:
+    """``USE``: what follows belongs to another database."""
+
+    database: str
+
+
+@dataclass
 class Definition:
     """``CREATE TABLE``: the names of the columns in order; ``is_new`` unless it says IF NOT EXISTS."""
 
@@ -90,6 +97,7 @@ _ADD = re.compile(r"\s*ADD\s+(?:COLUMN\s+)?(?:IF\s+NOT\s+EXISTS\s+)?", re.I)
 _PLACE = re.compile(r"\b(?:(FIRST)|AFTER\s+(\S+))\s*$", re.I)
 _DROP = re.compile(r"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?", re.I)
 _INTO = re.compile(r"\s*(?:INSERT|REPLACE)\s+(?:(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE)\s+)*(?:INTO\s+)?", re.I)
+_USE = re.compile(r"\s*USE\s+", re.I)
 _EMPTY = re.compile(r"\s*(?:TRUNCATE\s+(?:TABLE\s+)?|DELETE\s+(?:(?:LOW_PRIORITY|QUICK|IGNORE)\s+)*FROM\s+)", re.I)
 _SET = re.compile(r"SET\s+", re.I)
 _EQUALS = re.compile(r"\s*=")
@@ -100,7 +108,7 @@ _NAME = re.compile(r'\s*(?:`((?:[^`]|``)+)`|"((?:[^"]|"")+)"|([^\s`"\'(),;.=]+))
 _NO_COLUMN = re.compile(r"\s*(?:PRIMARY|UNIQUE|KEY|INDEX|FULLTEXT|SPATIAL|CONSTRAINT|FOREIGN|CHECK|PERIOD)\b", re.I)
 
 
-def read(path) -> Iterator[Definition | Dropped | Emptied | Added | Rows | Skipped]:
+def read(path) -> Iterator[Chosen | Definition | Dropped | Emptied | Added | Rows | Skipped]:
     """What the dump at ``path`` defines and holds, in its order. Raises DumpError."""
     for head, rows in _statements(_text(Path(path))):
         if rows is not None:
@@ -112,6 +120,8 @@ def read(path) -> Iterator[Definition | Dropped | Emptied | Added | Rows | Skipp
             yield from _dropped(head, dropping.end())
         elif altering := _ALTER.match(head):
             yield from _added(head, altering.end())
+        elif using := _USE.match(head):
+            yield Chosen(_name(head, using.end())[0])
         elif emptied := _emptied(head):
             yield emptied
         elif assigned := _assigned(head):
@@ -416,10 +426,14 @@ def _values(text) -> list[list[str | None]]:
     return [found] if last == ")" and place == len(text) else _parsed(text)
 
 
+TEXTS = (TokenType.STRING, TokenType.NATIONAL_STRING)
+CONVERSIONS = {"CAST", "CONVERT", "DATE", "TIMESTAMP", "STR_TO_DATE", "TO_DATE"}
+
+
 def _parsed(text) -> list[list[str | None]]:
-    """The values of one row as text; NULL is None. Bits and booleans are "0" and "1"."""
+    """The values of one row as text; NULL is None. Bits and booleans are "0" and "1"; a conversion is its text."""
     found, row = [], None
-    depth, sign, value, is_known = 0, "", None, False
+    depth, sign, value, is_known, word = 0, "", None, False, ""
     try:
         tokens = sqlglot.tokenize(text, dialect="mysql")
     except sqlglot.errors.SqlglotError as error:
@@ -429,23 +443,24 @@ def _parsed(text) -> list[list[str | None]]:
         if kind == TokenType.L_PAREN:
             depth += 1
             if depth == 1:
-                row, sign, value, is_known = [], "", None, False
+                row, sign, value, is_known, word = [], "", None, False, ""
         elif kind == TokenType.R_PAREN:
             depth -= 1
             if not depth:
                 row.append(value)
                 found.append(row)
         elif depth > 1:
-            continue
+            if word in CONVERSIONS and not is_known and kind in TEXTS:
+                value, is_known = token.text, True
         elif kind == TokenType.COMMA:
             if depth:
                 row.append(value)
-                sign, value, is_known = "", None, False
+                sign, value, is_known, word = "", None, False, ""
         elif kind == TokenType.DASH:
             sign = "-"
         elif kind == TokenType.DOT:
             sign += "0."
-        elif kind in (TokenType.STRING, TokenType.NATIONAL_STRING):
+        elif kind in TEXTS:
             value = (value or "") + token.text if is_known else token.text
             is_known = True
         elif kind == TokenType.NUMBER:
@@ -458,6 +473,8 @@ def _parsed(text) -> list[list[str | None]]:
             value, is_known = str(int(kind == TokenType.TRUE)), True
         elif token.text.isdigit():
             value, is_known = sign + token.text, True
+        else:
+            word = token.text.upper()
     return found
 
 

@@ -52,7 +52,7 @@ def fill(staging: Staging, source, tables=None, *, beat=lambda rows: None) -> in
 def _from_dumps(staging, files, beat):
     total = 0
     for file in files:
-        for part in dumps.read(file):
+        for part in _of_one_database(staging, dumps.read(file)):
             if isinstance(part, dumps.Definition):
                 if part.is_new or staging.columns(part.table) is None:
                     staging.define(part.table, part.columns)
@@ -73,6 +73,22 @@ def _from_dumps(staging, files, beat):
     if not staging.tables():
         raise SourceError("文件里没有建表或插入语句，不是 MySQL 转储文件。")
     return total
+
+
+def _of_one_database(staging, parts):
+    """Without what a further database in the file says of a table of the same name, which is noted."""
+    homes, told, database = {}, set(), ""
+    for part in parts:
+        if isinstance(part, dumps.Chosen):
+            database = part.database
+            continue
+        table = getattr(part, "table", "").lower()
+        homes[table] = homes.get(table) or database
+        if not table or homes[table] == database:
+            yield part
+        elif table not in told:
+            told.add(table)
+            staging.note(f"文件里有两个数据库都有表 {part.table}：读了 {homes[table]} 的，没有读 {database} 的")
 
 
 def _suppose(staging, table, width):

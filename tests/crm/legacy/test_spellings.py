@@ -274,6 +274,27 @@ def test_tables_that_are_emptied_before_they_are_filled_again_hold_the_last_rows
     assert rows == [{"id": "3"}] and notes == ["未执行的语句：DELETE FROM t_role WHERE id = 3"]
 
 
+def test_of_a_table_in_two_databases_of_one_file_the_first_is_read_and_the_second_told(tmp_path):
+    text = (
+        "CREATE TABLE t_log (id int); USE `crm`; CREATE TABLE t_role (id int); INSERT INTO t_role VALUES (1);"
+        "INSERT INTO t_log VALUES (7); use old;"
+        "DROP TABLE IF EXISTS t_role; CREATE TABLE t_role (id int); INSERT INTO t_role VALUES (2);"
+        "USE crm; INSERT INTO t_role VALUES (3);"
+    )
+    rows, notes = staged(text, tmp_path)
+    assert [row["id"] for row in rows] == ["1", "3"]
+    assert notes == ["文件里有两个数据库都有表 t_role：读了 crm 的，没有读 old 的"]
+
+
+def test_a_value_that_is_converted_is_what_it_is_converted_from(tmp_path):
+    text = (
+        "CREATE TABLE t_role (id int, role_name text, create_date date, is_valid int);"
+        "INSERT INTO t_role VALUES (1, CONVERT(N'甲' USING utf8), CAST('2016-02-01' AS Date), 1), (2, '乙', NOW(), 1);"
+    )
+    rows, _ = staged(text, tmp_path)
+    assert [tuple(row.values()) for row in rows] == [("1", "甲", "2016-02-01", "1"), ("2", "乙", None, "1")]
+
+
 @pytest.mark.parametrize(("encoding", "second"), [("utf-8", "乙"), ("gbk", "許功誠")])
 def test_a_picture_among_the_rows_does_not_change_how_texts_are_read(encoding, second, tmp_path):
     path = tmp_path / "dump.sql"
