@@ -6,6 +6,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from crm import files, jobs
@@ -52,6 +53,22 @@ CREATE TABLE `t_order_details` (`id` int, `orderId` int, `goodsName` varchar(100
 INSERT INTO `t_order_details` VALUES (1,1,'联想笔记本',2,'台',4900,9800),(2,1,'惠普音响',4,'台',200,800);
 UPDATE t_customer SET state = 1;
 """
+
+
+def test_the_command_tries_first_writes_when_told_and_acts_for_the_first_administrator(db, tmp_path, capsys):
+    source = tmp_path / "old.sql"
+    source.write_text(DUMP, encoding="utf-8")
+    with pytest.raises(CommandError, match="createsuperuser"):
+        call_command("load_legacy", "java-crm", str(source))
+    make(User)
+    first, _ = make(User, is_superuser=True), make(User, is_superuser=True)
+    call_command("load_legacy", "java-crm", str(source))
+    assert "试运行" in capsys.readouterr().out and not Customer.objects.exists()
+    call_command("load_legacy", "java-crm", str(source), "--apply")
+    assert Customer.objects.get(code="KH8").phone == "13800138000"
+    assert {load.user for load in LegacyLoad.objects.all()} == {first}
+    with pytest.raises(CommandError, match="没有启用的账号“谁”"):
+        call_command("load_legacy", "java-crm", str(source), "--user", "谁")
 
 
 # --- Dumps -----------------------------------------------------------------------------------------------------------

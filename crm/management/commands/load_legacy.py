@@ -14,7 +14,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "source", nargs="+", help="mysql:// 地址、.sql 或 .sql.gz 转储文件，或放着这些文件的目录；可以有几个"
         )
-        parser.add_argument("--user", required=True, help="以谁的名义迁入（账号）")
+        parser.add_argument("--user", default="", help="以谁的名义迁入（账号），默认是最早的超级管理员")
         parser.add_argument(
             "--files", default="", metavar="文件夹", help="从旧服务器拷来的附件，按名称和路径挂到客户上"
         )
@@ -24,9 +24,14 @@ class Command(BaseCommand):
         parser.add_argument("--apply", action="store_true", help="试运行之后写入")
 
     def handle(self, *args, system, source, user, apply, files, new_customers, **options):
-        person = get_user_model().objects.filter(username=user, is_active=True).first()
+        people = get_user_model().objects.filter(is_active=True).order_by("pk")
+        person = people.filter(username=user).first() if user else people.filter(is_superuser=True).first()
         if person is None:
-            raise CommandError(f"没有启用的账号“{user}”。")
+            raise CommandError(
+                f"没有启用的账号“{user}”。"
+                if user
+                else "没有启用的超级管理员：请先执行 manage.py createsuperuser，或用 --user 指定账号。"
+            )
         source = "\n".join(source)
         choices = {"files": files, "strangers": new_customers}
         try:
