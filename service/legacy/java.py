@@ -44,6 +44,7 @@ TYPES = "服务类型"
         "process_person": "service_proce_people",
         "process_date": "service_proce_time",
         "process_result": "service_proce_result",
+        "satisfaction": "myd",
     },
     required=("customer",),
     is_recognised=False,

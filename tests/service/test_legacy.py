@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pytest
 from django.utils import timezone
 
 from crm.models import LegacyRecord
@@ -61,8 +62,9 @@ def local(moment):
     return f"{timezone.localtime(moment):%F %T}"
 
 
-def test_an_archived_service_keeps_its_steps_people_times_and_stars(move):
-    move(CUSTOMERS + SERVICES)
+@pytest.mark.parametrize("stars", ["myd", "satisfaction"])
+def test_an_archived_service_keeps_its_steps_people_times_and_stars(move, stars):
+    move(CUSTOMERS + SERVICES.replace("myd", stars))
     order = WorkOrder.objects.get(title="打不开")
     assert (order.customer.code, order.type.code, order.status) == ("KH1", "consulting", WorkOrderStatus.ARCHIVED)
     assert (order.created_by.username, order.owner.username) == ("scott", "scott")
