@@ -163,6 +163,7 @@ def _encoding_of_most(path) -> str:
     with _open(path) as file:
         while (block := file.read(BLOCK)) and max(votes.values()) < ENOUGH:
             *texts, rest = (rest + block).split(b"'")
+            rest = rest if len(rest) <= BLOCK else b""  # no text that anybody wrote
             for text in [*texts, rest] if len(block) < BLOCK else texts:
                 if not text.isascii() and (encoding := next((each for each in votes if _is_in(text, each)), None)):
                     votes[encoding] += 1

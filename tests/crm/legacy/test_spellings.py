@@ -1,6 +1,7 @@
 """One old database in all the ways in which tools and people write it down: what is loaded is the same."""
 
 import gzip
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -304,6 +305,17 @@ def test_a_picture_among_the_rows_does_not_change_how_texts_are_read(encoding, s
     )
     first, _ = (part.rows for part in dumps.read(path))
     assert first == [["1", "客户甲"], ["2", second]]
+
+
+def test_a_file_without_texts_is_looked_through_in_little_memory(tmp_path):
+    path = tmp_path / "noise.sql"
+    path.write_bytes(b"\xff" * (16 * dumps.BLOCK))
+    tracemalloc.start()
+    try:
+        dumps.encoding_of(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 * dumps.BLOCK
+    finally:
+        tracemalloc.stop()
 
 
 # --- What is none of the five ----------------------------------------------------------------------------------------
